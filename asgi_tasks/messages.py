@@ -1,0 +1,246 @@
+"""The message on the wire: TaskMessage to and from bytes, PushEnvelope from bytes.
+
+Pure: no settings, no clock, no input or output. What encode() accepts, decode() accepts, because
+both ask the same validator.
+"""
+
+import base64
+import binascii
+import json
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from django.utils.crypto import constant_time_compare, salted_hmac
+
+from .exceptions import InvalidMessage, TaskNotFound
+
+VERSION = 1
+MAX_DEPTH = 64
+# Python refuses longer ones when it reads JSON (sys.get_int_max_str_digits).
+MAX_INTEGER_BITS = 14_000
+TASK_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}", re.ASCII)
+IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+PUBSUB_NAME = re.compile(r"projects/[^/\s]{1,255}/subscriptions/[^/\s]{1,255}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskMessage:
+    """One call of one task, as it travels."""
+
+    task_id: str
+    task_name: str  # the route's name, never a path to import
+    args: list[Any]
+    kwargs: dict[str, Any]
+    enqueued_at: datetime  # aware
+
+    def encode(self) -> bytes:
+        """The message as UTF-8 JSON. Raise InvalidMessage if it could not be read again."""
+        try:
+            document = {
+                "v": VERSION,
+                "task_id": self.task_id,
+                "task_name": self.task_name,
+                "args": self.args,
+                "kwargs": self.kwargs,
+                "enqueued_at": self.enqueued_at.astimezone(UTC).isoformat(),
+            }
+            check_json(document)
+            data = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+        except (TypeError, ValueError) as error:
+            raise InvalidMessage(str(error)) from error
+        return data.encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """The message of these bytes.
+
+        Raise InvalidMessage if it is malformed, TaskNotFound if its version is a newer one.
+        """
+        document = _object(load_json(data), "message")
+        version = document.get("v")
+        if version is None or not _is_int(version) or version < 1:
+            raise InvalidMessage("'v' is not a version number")
+        if version > VERSION:
+            raise TaskNotFound(f"message version {version} is newer than {VERSION}")
+        args, kwargs = document.get("args"), document.get("kwargs")
+        if not isinstance(args, list) or not isinstance(kwargs, dict):
+            raise InvalidMessage("'args' is not a list or 'kwargs' not an object")
+        return cls(
+            task_id=_text(document, "task_id", IDENTIFIER),
+            task_name=_text(document, "task_name", TASK_NAME),
+            args=args,
+            kwargs=kwargs,
+            enqueued_at=_timestamp(document.get("enqueued_at")),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushEnvelope:
+    """The body of a push request.
+
+    https://cloud.google.com/pubsub/docs/push#receive_push
+    """
+
+    data: bytes
+    attributes: dict[str, str] = field(default_factory=dict)
+    message_id: str
+    subscription: str  # projects/PROJECT/subscriptions/NAME
+    delivery_attempt: int | None = None  # only with a dead-letter policy
+
+    @classmethod
+    def decode(cls, body: bytes) -> Self:
+        """The envelope of a request's body. Raise InvalidMessage if it is not one."""
+        document = _object(load_json(body), "body")
+        message = _object(document.get("message"), "'message'")
+        return cls(
+            data=_base64(message.get("data")),
+            attributes=_attributes(message.get("attributes")),
+            message_id=_message_id(message),
+            subscription=_text(document, "subscription", PUBSUB_NAME),
+            delivery_attempt=_attempt(document.get("deliveryAttempt")),
+        )
+
+
+def make_attributes(message: TaskMessage, data: bytes, key: str) -> dict[str, str]:
+    """The attributes that travel beside the data, the signature among them."""
+    attributes = {"task_id": message.task_id, "task_name": message.task_name}
+    return attributes | {"signature": _sign(key, data=data, **attributes)}
+
+
+def is_signed(message: TaskMessage, envelope: PushEnvelope, keys: Iterable[str]) -> bool:
+    """Whether one of the keys signed this message, as it stands in this envelope."""
+    made = (make_attributes(message, envelope.data, key) for key in keys)
+    return any(_same(attributes, envelope.attributes) for attributes in made)
+
+
+def _same(expected: dict[str, str], found: dict[str, str]) -> bool:
+    # One comparison of all three: how long it takes does not tell where they differ.
+    one, other = (json.dumps([each.get(name) for name in expected]) for each in (expected, found))
+    return constant_time_compare(one, other)
+
+
+def _sign(key: str, *, task_id: str, task_name: str, data: bytes) -> str:
+    """Hexadecimal HMAC-SHA256 over version, id, name and data."""
+    signed = (str(VERSION).encode(), task_id.encode(), task_name.encode(), data)
+    # The lengths keep one field from passing as part of the next.
+    value = b"".join(b"%d:%b," % (len(part), part) for part in signed)
+    return salted_hmac("asgi_tasks.messages", value, secret=key, algorithm="sha256").hexdigest()
+
+
+def load_json(data: bytes | str) -> Any:
+    """What strict JSON says: no NaN, no duplicate keys, bounded depth. Raise InvalidMessage."""
+    try:
+        text = data.decode() if isinstance(data, bytes) else data
+        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        check_json(value)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InvalidMessage(f"not the JSON expected: {type(error).__name__}") from error
+    return value
+
+
+def check_json(value: Any) -> None:
+    """Raise TypeError or ValueError unless the value comes back from JSON as it is."""
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH):
+        level = [child for node in level for child in _children(node)]
+        if not level:
+            return
+    raise ValueError(f"nested more than {MAX_DEPTH} deep")
+
+
+def _children(node: Any) -> Iterable[Any]:
+    match node:
+        case None | bool():
+            pass
+        case str():
+            _check_text(node)
+        case int():
+            if node.bit_length() > MAX_INTEGER_BITS:
+                raise ValueError("an integer is too long to be read again")
+        case float():
+            if not math.isfinite(node):
+                raise ValueError(f"{node} is not JSON")
+        case list():
+            return node
+        case dict():
+            for key in node:
+                if not isinstance(key, str):
+                    raise TypeError(f"an object has a key that is no string: {type(key).__name__}")
+                _check_text(key)
+            return node.values()
+        case _:
+            raise TypeError(f"{type(node).__name__} is not JSON")
+    return ()
+
+
+def _check_text(text: str) -> None:
+    if not text.isascii():
+        text.encode()  # a lone surrogate raises UnicodeEncodeError, a ValueError
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        raise ValueError("a key stands twice in an object")
+    return document
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _object(value: Any, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise InvalidMessage(f"{what} is not an object")
+    return value
+
+
+def _text(document: dict[str, Any], key: str, pattern: re.Pattern[str]) -> str:
+    value = document.get(key)
+    if not isinstance(value, str) or not pattern.fullmatch(value):
+        raise InvalidMessage(f"{key!r} is missing or malformed")
+    return value
+
+
+def _timestamp(value: Any) -> datetime:
+    try:
+        timestamp = datetime.fromisoformat(value)
+    except (TypeError, ValueError) as error:
+        raise InvalidMessage("'enqueued_at' is not a date and time") from error
+    if timestamp.tzinfo is None:
+        raise InvalidMessage("'enqueued_at' has no time zone")
+    return timestamp
+
+
+def _base64(value: Any) -> bytes:
+    try:
+        return base64.b64decode(value, validate=True)
+    except (TypeError, ValueError, binascii.Error) as error:
+        raise InvalidMessage("'data' is missing or not base64") from error
+
+
+def _attributes(value: Any) -> dict[str, str]:
+    attributes = {} if value is None else _object(value, "'attributes'")
+    if not all(isinstance(text, str) for text in attributes.values()):
+        raise InvalidMessage("an attribute is not a string")
+    return attributes
+
+
+def _message_id(message: dict[str, Any]) -> str:
+    # Pub/Sub writes both spellings.
+    message_id = _text(message, "messageId", IDENTIFIER)
+    if message.get("message_id", message_id) != message_id:
+        raise InvalidMessage("'messageId' and 'message_id' differ")
+    return message_id
+
+
+def _attempt(value: Any) -> int | None:
+    return value if _is_int(value) and 1 <= value <= 10_000 else None
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
