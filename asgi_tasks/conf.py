@@ -1,0 +1,190 @@
+"""BackendOptions: TASKS[alias]["OPTIONS"], parsed once, checked and frozen."""
+
+import difflib
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+from django.dispatch import receiver
+
+GOOGLE_CERTS_URL = "https://www.googleapis.com/oauth2/v1/certs"
+LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class Problem(NamedTuple):
+    """Something wrong in the settings or the routes; checks.py reports it under its id."""
+
+    id: str
+    message: str
+    hint: str | None = None
+
+
+class InvalidConfiguration(ImproperlyConfigured):
+    """The settings of asgi_tasks are wrong. `manage.py check` shows each mistake with a hint."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__(
+            "; ".join(f"{problem.message} ({problem.id})" for problem in self.problems)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendOptions:
+    """The options of PubSubBackend. Times are in seconds, sizes in bytes."""
+
+    project_id: str
+    routes: str  # a module with `task_routes`, or the dotted path of a list
+    service_url: str  # where Pub/Sub reaches this service: https://host
+    push_service_account: str  # the account whose tokens pushes carry
+    environment: str = "dev"  # first part of every name in Pub/Sub
+    topic_prefix: str = "tasks"
+    push_path: str = "/tasks/pubsub/"
+    push_audience: str = ""  # of the tokens; the endpoint's URL unless given
+    certs_url: str = GOOGLE_CERTS_URL
+    publish_timeout: float = 10  # the whole budget of one enqueue
+    threads: int = 8  # lanes for sync work
+    signing_key: str = ""  # SECRET_KEY unless given; its fallbacks verify as well
+    max_message_bytes: int = 9_000_000  # Pub/Sub takes 10 MB a request
+    service_timeout: float = 300  # Cloud Run's request timeout
+    log_results: bool = True  # the first 200 characters of a result
+
+    @property
+    def endpoint(self) -> str:
+        """The URL Pub/Sub pushes to."""
+        return self.service_url.rstrip("/") + self.push_path
+
+    @property
+    def audience(self) -> str:
+        """The `aud` that a push's token has to carry."""
+        return self.push_audience or self.endpoint
+
+    @property
+    def signing_keys(self) -> tuple[str, ...]:
+        """The key that signs messages, then all that still verify them."""
+        key = self.signing_key or settings.SECRET_KEY
+        return (key, *settings.SECRET_KEY_FALLBACKS)
+
+    @property
+    def max_body_bytes(self) -> int:
+        """The largest push body that can carry a message: base64, and room for the attributes."""
+        return self.max_message_bytes * 4 // 3 + 256_000
+
+
+def parse_options(raw: Mapping[str, Any]) -> BackendOptions:
+    """The options of this mapping. Raise InvalidConfiguration naming all that is wrong."""
+    problems = [*_find_unknown(raw), *_find_missing(raw), *_find_invalid(raw)]
+    if problems:
+        raise InvalidConfiguration(problems)
+    return BackendOptions(**raw)
+
+
+@functools.cache
+def get_options(alias: str) -> BackendOptions:
+    """The options of TASKS[alias], parsed once a process. See parse_options()."""
+    return parse_options(settings.TASKS[alias].get("OPTIONS", {}))
+
+
+@receiver(setting_changed)
+def clear_options(*, setting: str, **kwargs: Any) -> None:
+    """Forget the options when a test changes the settings they come from."""
+    if setting in {"TASKS", "SECRET_KEY", "SECRET_KEY_FALLBACKS"}:
+        get_options.cache_clear()
+
+
+_FIELDS = {field.name: field for field in fields(BackendOptions)}
+_REQUIRED = [name for name, field in _FIELDS.items() if field.default is MISSING]
+
+
+def _find_unknown(raw: Mapping[str, Any]) -> Iterable[Problem]:
+    for name in raw.keys() - _FIELDS.keys():
+        near = difflib.get_close_matches(name, _FIELDS, n=1, cutoff=0.5)
+        hint = f"Did you mean {near[0]!r}?" if near else f"The options are: {', '.join(_FIELDS)}."
+        yield Problem("asgi_tasks.E001", f"{name!r} is not an option of PubSubBackend.", hint)
+
+
+def _find_missing(raw: Mapping[str, Any]) -> Iterable[Problem]:
+    for name in _REQUIRED:
+        if raw.get(name) in (None, ""):
+            check_id = "asgi_tasks.E002" if name == "project_id" else "asgi_tasks.E003"
+            hint = f"Set it in TASKS[...]['OPTIONS'][{name!r}]."
+            yield Problem(check_id, f"The option {name!r} is missing.", hint)
+
+
+def _find_invalid(raw: Mapping[str, Any]) -> Iterable[Problem]:
+    for name, (is_valid, wanted) in _RULES.items():
+        value = raw.get(name)
+        if name in raw and value not in (None, "") and not is_valid(value):
+            yield Problem(
+                "asgi_tasks.E004", f"The option {name!r} is {value!r}.", f"It has to be {wanted}."
+            )
+        elif name in raw and value is None and name not in _REQUIRED:
+            yield Problem(
+                "asgi_tasks.E004", f"The option {name!r} is None.", "Leave it out for the default."
+            )
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value.isprintable() and value == value.strip()
+
+
+def _is_number(low: float, high: float) -> Callable[[Any], bool]:
+    def is_number(value: Any) -> bool:
+        return isinstance(value, int | float) and value is not True and low <= value <= high
+
+    return is_number
+
+
+def _is_integer(low: int, high: int) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, int) and _is_number(low, high)(value)
+
+
+def _is_url(value: Any) -> bool:
+    """Whether it is https, or http to this very machine, with nothing secret in it."""
+    if not _is_text(value):
+        return False
+    try:
+        parts = urlsplit(value)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return False
+    is_safe = parts.scheme == "https" or (parts.scheme == "http" and host in LOOPBACK_HOSTS)
+    return bool(host) and is_safe and "@" not in parts.netloc and not parts.fragment
+
+
+def _is_origin(value: Any) -> bool:
+    return _is_url(value) and urlsplit(value).path in ("", "/") and not urlsplit(value).query
+
+
+def _is_path(value: Any) -> bool:
+    return _is_text(value) and value.startswith("/") and not set("?# ") & set(value)
+
+
+def _is_name(value: Any) -> bool:
+    return _is_text(value) and value.replace("-", "a").isalnum() and value[0].isalpha()
+
+
+_URL = "an https URL; http is accepted for this machine alone (localhost, 127.0.0.1)"
+_NAME = "letters, digits and hyphens, a letter first"
+_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "project_id": (_is_text, "the id of a Google Cloud project"),
+    "routes": (_is_text, "the dotted path of a module or of a list"),
+    "service_url": (_is_origin, f"{_URL}, without a path"),
+    "push_service_account": (lambda value: _is_text(value) and "@" in value, "an e-mail address"),
+    "environment": (_is_name, _NAME),
+    "topic_prefix": (_is_name, _NAME),
+    "push_path": (_is_path, "an absolute path such as '/tasks/pubsub/'"),
+    "push_audience": (_is_text, "a string"),
+    "certs_url": (_is_url, _URL),
+    "publish_timeout": (_is_number(0.1, 600), "0.1 to 600 seconds"),
+    "threads": (_is_integer(1, 1000), "a whole number from 1 to 1000"),
+    "signing_key": (lambda value: isinstance(value, str), "a string"),
+    "max_message_bytes": (_is_integer(1_000, 9_900_000), "1,000 to 9,900,000 bytes"),
+    "service_timeout": (_is_number(1, 3600), "1 to 3600 seconds"),
+    "log_results": (lambda value: isinstance(value, bool), "True or False"),
+}
