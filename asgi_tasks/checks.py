@@ -1,0 +1,97 @@
+"""The system checks asgi_tasks.E0NN: what is wrong in TASKS and in the routes.
+
+PubSubBackend.check() brings them, so they run with Django's own check of TASKS; those for
+production alone come with the app (apps.py).
+docs/reference/checks.md has a line on each.
+"""
+
+from collections.abc import Iterable, Iterator
+from importlib import import_module
+
+from django.apps import apps
+from django.core import checks
+from django.core.checks import CheckMessage
+from django.tasks import Task, task_backends
+from django.tasks.backends.base import BaseTaskBackend
+from django.utils.module_loading import module_has_submodule
+
+from .conf import GOOGLE_CERTS_URL, BackendOptions, InvalidConfiguration, Problem, get_options
+from .routes import AnyTask, RouteTable, TaskRoute, describe, get_route_table
+
+
+def check_backend(backend: BaseTaskBackend) -> Iterator[CheckMessage]:
+    """All that is wrong with this backend's options and routes, each with a hint."""
+    try:
+        options = get_options(backend.alias)
+        table = get_route_table(backend.alias)
+    except InvalidConfiguration as error:
+        yield from map(_message, error.problems)
+        return
+    problems = (
+        *_find_second_aliases(backend),
+        *_find_foreign_routes(table, backend.alias),
+        *_find_unrouted_tasks(table, backend.alias),
+        *_find_long_deadlines(table, options),
+    )
+    yield from map(_message, problems)
+
+
+def check_deployment(options: BackendOptions) -> Iterator[CheckMessage]:
+    """What must not be so in production."""
+    if options.certs_url != GOOGLE_CERTS_URL:
+        hint = "Leave out the option 'certs_url'; another is for development."
+        yield _message(
+            Problem("asgi_tasks.E014", "Pushes are not checked with Google's keys.", hint)
+        )
+
+
+def _message(problem: Problem) -> CheckMessage:
+    kind = checks.Warning if ".W" in problem.id else checks.Error
+    return kind(problem.message, hint=problem.hint, id=problem.id)
+
+
+def _find_second_aliases(backend: BaseTaskBackend) -> Iterable[Problem]:
+    aliases = [alias for alias in task_backends if type(task_backends[alias]) is type(backend)]
+    if aliases.index(backend.alias) > 0:
+        message = f"TASKS[{backend.alias!r}] is a second PubSubBackend, after {aliases[0]!r}."
+        yield Problem("asgi_tasks.E011", message, "One serves all routes: remove the other.")
+
+
+def _find_foreign_routes(table: RouteTable, alias: str) -> Iterable[Problem]:
+    for route in table:
+        if route.task.backend != alias:
+            message = f"{route.task.module_path} has a route here, but its backend is "
+            hint = f"Remove the route or decorate the task with @task(backend={alias!r})."
+            yield Problem("asgi_tasks.E010", f"{message}{route.task.backend!r}.", hint)
+
+
+def _find_unrouted_tasks(table: RouteTable, alias: str) -> Iterable[Problem]:
+    for task in _installed_tasks():
+        if task.backend == alias and task not in table:
+            hint = f"Add TaskRoute({task.name}) to {describe(table.options.routes)}."
+            yield Problem("asgi_tasks.E009", f"{task.module_path} has no route.", hint)
+
+
+def _installed_tasks() -> Iterator[AnyTask]:
+    """The tasks in the `tasks` modules of the installed apps, each function once."""
+    seen = set()
+    for app in apps.get_app_configs():
+        if app.module and module_has_submodule(app.module, "tasks"):
+            for value in vars(import_module(f"{app.name}.tasks")).values():
+                if isinstance(value, Task) and value.func not in seen:
+                    seen.add(value.func)
+                    yield value
+
+
+def _find_long_deadlines(table: RouteTable, options: BackendOptions) -> Iterable[Problem]:
+    for route in table:
+        if route.ack_deadline > options.service_timeout:
+            yield Problem("asgi_tasks.W001", *_long_deadline(route, options))
+
+
+def _long_deadline(route: TaskRoute, options: BackendOptions) -> tuple[str, str]:
+    return (
+        f"The ack_deadline of {route.name!r} ({route.ack_deadline} s) is longer than the "
+        f"service's request timeout ({options.service_timeout:g} s), which ends the push first.",
+        "Raise the timeout of the Cloud Run service and the option 'service_timeout'.",
+    )
