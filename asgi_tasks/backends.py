@@ -1,0 +1,186 @@
+"""PubSubBackend: Django's task backend that publishes to Pub/Sub."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.core.checks import CheckMessage
+from django.core.exceptions import ImproperlyConfigured
+from django.tasks import Task, TaskResult, TaskResultStatus, task_backends
+from django.tasks.backends.base import BaseTaskBackend
+from django.tasks.signals import task_enqueued
+from django.utils import timezone
+from django.utils.asyncio import async_unsafe
+
+from . import checks, publishers, signals
+from .conf import BackendOptions, get_options
+from .exceptions import (
+    EnqueueError,
+    EnqueueRefused,
+    EnqueueUnconfirmed,
+    InvalidArguments,
+    InvalidMessage,
+)
+from .messages import TaskMessage, make_attributes
+from .routes import RouteTable, TaskRoute, get_route_table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Publication[**P, R]:
+    """A task ready to be published, and what enqueue() will return."""
+
+    result: "TaskResult[P, R]"
+    topic: str
+    data: bytes
+    attributes: dict[str, str]
+
+
+class PubSubBackend(BaseTaskBackend):
+    """Publishes tasks to Pub/Sub, which pushes them back to PushEndpoint.
+
+    Delays, priorities and results are not Pub/Sub's to give, and the flags say so.
+    """
+
+    supports_async_task = True
+
+    @property
+    def config(self) -> BackendOptions:
+        """The parsed OPTIONS. Raise InvalidConfiguration if they are wrong."""
+        return get_options(self.alias)
+
+    @property
+    def routes(self) -> RouteTable:
+        """The routes of the site. Raise InvalidConfiguration if they are wrong."""
+        return get_route_table(self.alias)
+
+    @async_unsafe("enqueue() would block the event loop. Use aenqueue(): await task.aenqueue(...).")
+    def enqueue[**P, R](
+        self, task: "Task[P, R]", args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> "TaskResult[P, R]":
+        """Publish the task and return a READY result once the broker has confirmed it.
+
+        Raise RouteNotFound, InvalidArguments or EnqueueRefused if nothing was published, and
+        EnqueueUnconfirmed if that is not known when the option `publish_timeout` is over.
+        """
+        publication = self._prepare(task, args, kwargs)
+        try:
+            publishers.publish_from_thread(
+                publication.topic,
+                publication.data,
+                publication.attributes,
+                budget=self.config.publish_timeout,
+            )
+        except publishers.PublishError as error:
+            raise _enqueue_error(publication, error) from error.__cause__
+        task_enqueued.send_robust(sender=type(self), task_result=publication.result)
+        return publication.result
+
+    async def aenqueue[**P, R](
+        self, task: "Task[P, R]", args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> "TaskResult[P, R]":
+        """See enqueue()."""
+        publication = self._prepare(task, args, kwargs)
+        try:
+            await publishers.publish(
+                publication.topic,
+                publication.data,
+                publication.attributes,
+                budget=self.config.publish_timeout,
+            )
+        except publishers.PublishError as error:
+            raise _enqueue_error(publication, error) from error.__cause__
+        await signals.asend(task_enqueued, type(self), publication.result)
+        return publication.result
+
+    def check(self, **kwargs: Any) -> list[CheckMessage]:
+        """The system checks of this backend, its options and routes."""
+        return list(checks.check_backend(self))
+
+    def _prepare[**P, R](
+        self, task: "Task[P, R]", args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> "_Publication[P, R]":
+        self.validate_task(task)
+        route = self.routes.route_for(task)
+        now = timezone.now()
+        result = self._make_result(task, args, kwargs, now)
+        message = TaskMessage(
+            task_id=result.id,
+            task_name=route.name,
+            args=result.args,
+            kwargs=result.kwargs,
+            enqueued_at=now,
+        )
+        data = self._encode(route, message)
+        return _Publication(
+            result=result,
+            topic=self.routes.topic(route.name),
+            data=data,
+            attributes=make_attributes(message, data, self.config.signing_keys[0]),
+        )
+
+    def _make_result[**P, R](
+        self, task: "Task[P, R]", args: Sequence[Any], kwargs: Mapping[str, Any], now: datetime
+    ) -> "TaskResult[P, R]":
+        try:
+            return TaskResult(
+                task=task,
+                id=str(uuid.uuid4()),
+                status=TaskResultStatus.READY,
+                enqueued_at=now,
+                started_at=None,
+                finished_at=None,
+                last_attempted_at=None,
+                args=list(args),
+                kwargs=dict(kwargs),
+                backend=self.alias,
+                errors=[],
+                worker_ids=[],
+            )
+        except (TypeError, ValueError, RecursionError) as error:
+            reason = f"{task.module_path}: the arguments are not JSON: {error}"
+            raise InvalidArguments(reason) from error
+
+    def _encode(self, route: TaskRoute, message: TaskMessage) -> bytes:
+        path = route.task.module_path
+        try:
+            route.bind(message.args, message.kwargs)
+            data = message.encode()
+        except (TypeError, InvalidMessage) as error:
+            raise InvalidArguments(f"{path}: {error}") from error
+        if len(data) > self.config.max_message_bytes:
+            raise InvalidArguments(
+                f"{path}: the message has {len(data):,} bytes, more than max_message_bytes "
+                f"({self.config.max_message_bytes:,}). Store the data and pass its id."
+            )
+        return data
+
+
+def get_backend() -> PubSubBackend | None:
+    """The site's PubSubBackend; None if it uses another one, as development does."""
+    return next((b for b in task_backends.all() if isinstance(b, PubSubBackend)), None)
+
+
+def require_backend() -> PubSubBackend:
+    """See get_backend(). Raise ImproperlyConfigured instead of returning None."""
+    backend = get_backend()
+    if backend is None:
+        raise ImproperlyConfigured(
+            "These settings have no PubSubBackend in TASKS. Choose the production settings with "
+            "--settings or DJANGO_SETTINGS_MODULE."
+        )
+    return backend
+
+
+def _enqueue_error(
+    publication: _Publication[..., Any], error: publishers.PublishError
+) -> EnqueueError:
+    task, topic = publication.result.task, publication.topic
+    if error.maybe_published:
+        return EnqueueUnconfirmed(
+            f"{task.module_path} may have been published to {topic}: {error}. "
+            "Enqueue it again only if running it twice is harmless.",
+            task_id=publication.result.id,
+        )
+    return EnqueueRefused(f"{task.module_path} was not published to {topic}: {error}")

@@ -1,0 +1,25 @@
+"""Django's task signals, sent from an event loop without a thread where none is needed."""
+
+from typing import Any
+
+from django.dispatch import Signal
+from django.tasks import TaskResult, signals
+
+type AnyResult = TaskResult[..., Any]
+
+# Django's own receivers only write a log line.
+_LOGGERS = {signals.log_task_enqueued, signals.log_task_started, signals.log_task_finished}
+
+
+async def asend(signal: Signal, sender: type[Any], task_result: AnyResult) -> None:
+    """Send one of Django's task signals. A receiver that raises is logged and changes nothing.
+
+    asend_robust() hops to a thread for each sync receiver, since it may use the ORM. Where only
+    Django's loggers listen they are called directly.
+    """
+    sync_receivers, async_receivers = signal._live_receivers(sender)
+    if async_receivers or not _LOGGERS.issuperset(sync_receivers):
+        await signal.asend_robust(sender=sender, task_result=task_result)
+        return
+    for receiver in sync_receivers:
+        receiver(signal=signal, sender=sender, task_result=task_result)
