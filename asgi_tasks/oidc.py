@@ -1,0 +1,201 @@
+"""Who is calling: the OIDC token that Pub/Sub puts on every push.
+
+https://cloud.google.com/pubsub/docs/authenticate-push-subscriptions
+"""
+
+import asyncio
+import base64
+import logging
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+from django.utils.crypto import constant_time_compare
+
+from .exceptions import InvalidMessage, PermissionDenied, Unauthenticated, Unavailable
+from .messages import load_json
+
+logger = logging.getLogger("asgi_tasks")
+
+ISSUERS = frozenset({"https://accounts.google.com", "accounts.google.com"})
+BEARER = re.compile(r"bearer ([\w-]+\.[\w-]+\.[\w-]+)", re.ASCII | re.IGNORECASE)
+MAX_HEADER_CHARACTERS = 4096
+MAX_CACHED_TOKENS = 1000
+# Seconds:
+TOKEN_LIFE = 3600
+CLOCK_SKEW = 10
+FETCH_TIMEOUT = 10
+REFETCH_INTERVAL = 60  # between fetches for the sake of an unknown key
+RETRY_INTERVAL = 5  # after a fetch that failed
+STALE_LIFE = 86_400  # certificates serve this much longer if none are to be had
+
+
+class PushTokenVerifier:
+    """Accepts Google's tokens for one audience and one service account, and no other.
+
+    The account is the authorization: any Google customer can have Google sign a token for our
+    audience.
+    """
+
+    def __init__(
+        self, *, audience: str, service_account: str, certificates: "Certificates"
+    ) -> None:
+        self._audience = audience
+        self._service_account = service_account
+        self._certificates = certificates
+        self._verified: dict[str, int] = {}  # token: exp. Pub/Sub sends one token many times.
+
+    async def verify(self, authorization: str) -> None:
+        """Return if this Authorization header is Pub/Sub's.
+
+        Raise Unauthenticated, PermissionDenied, or Unavailable without certificates to check with.
+        """
+        token = _bearer_token(authorization)
+        if self._verified.get(token, 0) > time.time():
+            return
+        header, claims = (_decode_part(part) for part in token.split(".")[:2])
+        key_id = _check_header(header)
+        _check_claim_types(claims)
+        certificate = await self._certificates.get(key_id)
+        self._check_signature(token, key_id, certificate)
+        self._check_account(claims)
+        self._remember(token, claims["exp"])
+
+    def _check_signature(self, token: str, key_id: str, certificate: str) -> None:
+        """The signature, the times and the audience."""
+        from google.auth import exceptions, jwt
+
+        try:
+            jwt.decode(  # type: ignore[no-untyped-call]
+                token,
+                certs={key_id: certificate},
+                audience=self._audience,
+                clock_skew_in_seconds=CLOCK_SKEW,
+            )
+        except (exceptions.GoogleAuthError, TypeError, ValueError) as error:
+            raise Unauthenticated("signature, time or audience of the token is wrong") from error
+
+    def _check_account(self, claims: dict[str, Any]) -> None:
+        email = claims.get("email")
+        is_ours = isinstance(email, str) and constant_time_compare(email, self._service_account)
+        if not is_ours or claims.get("email_verified") is not True:
+            raise PermissionDenied("the token is of another account than push_service_account")
+
+    def _remember(self, token: str, expiry: int) -> None:
+        if len(self._verified) >= MAX_CACHED_TOKENS:
+            self._verified.clear()
+        self._verified[token] = expiry
+
+
+class Certificates:
+    """Google's public keys, fetched when needed and kept as long as Google says.
+
+    ``clock`` counts seconds.
+    """
+
+    def __init__(self, url: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._url = url
+        self._clock = clock
+        self._by_key: dict[str, str] = {}
+        self._fresh_until = 0.0
+        self._next_fetch = 0.0
+        self._fetching: asyncio.Task[None] | None = None
+
+    async def get(self, key_id: str) -> str:
+        """The certificate (PEM) of a key. Raise Unauthenticated if unknown, or Unavailable."""
+        is_fresh = key_id in self._by_key and self._clock() < self._fresh_until
+        if not is_fresh and (not self._by_key or self._clock() >= self._next_fetch):
+            await self._fetch_once()
+        if self._clock() >= self._fresh_until + STALE_LIFE or not self._by_key:
+            raise Unavailable("there are no certificates to check the token with")
+        try:
+            return self._by_key[key_id]
+        except KeyError:
+            raise Unauthenticated("the token is signed with an unknown key") from None
+
+    async def _fetch_once(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._fetching is None or self._fetching.get_loop() is not loop:
+            if self._clock() < self._next_fetch:
+                return
+            self._fetching = loop.create_task(self._fetch())
+        await asyncio.shield(self._fetching)
+
+    async def _fetch(self) -> None:
+        try:
+            self._by_key, life = await _download(self._url)
+            self._fresh_until = self._clock() + life
+            self._next_fetch = self._clock() + REFETCH_INTERVAL
+        except Exception as error:
+            self._next_fetch = self._clock() + RETRY_INTERVAL
+            logger.warning("Certificates could not be fetched from %s: %r", self._url, error)
+        finally:
+            self._fetching = None
+
+
+async def _download(url: str) -> tuple[dict[str, str], float]:
+    """The certificates at the URL by key id, and how many seconds they are good for."""
+    from aiohttp import ClientSession, ClientTimeout
+
+    async with (
+        ClientSession(timeout=ClientTimeout(total=FETCH_TIMEOUT)) as session,
+        session.get(url, allow_redirects=False) as response,
+    ):
+        by_key = load_json(await response.read()) if response.status == 200 else None
+        if not isinstance(by_key, dict) or not all(map(_is_certificate, by_key.values())):
+            raise ValueError(f"status {response.status}, no certificates by key id")
+        if not by_key:
+            raise ValueError("no certificates in the answer")
+        return by_key, _max_age(response.headers.get("Cache-Control", ""))
+
+
+def _is_certificate(value: object) -> bool:
+    return isinstance(value, str) and value.startswith("-----BEGIN CERTIFICATE-----")
+
+
+def _max_age(cache_control: str) -> float:
+    found = re.search(r"max-age=(\d{1,9})", cache_control)
+    return min(int(found[1]), STALE_LIFE) if found else TOKEN_LIFE
+
+
+def _bearer_token(authorization: str) -> str:
+    if len(authorization) > MAX_HEADER_CHARACTERS:
+        raise Unauthenticated("the Authorization header is too long")
+    found = BEARER.fullmatch(authorization)
+    if not found:
+        raise Unauthenticated("no bearer token" if not authorization else "malformed token")
+    return found[1]
+
+
+def _decode_part(part: str) -> dict[str, Any]:
+    try:
+        document = load_json(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    except (ValueError, InvalidMessage) as error:
+        raise Unauthenticated("malformed token") from error
+    if not isinstance(document, dict):
+        raise Unauthenticated("malformed token")
+    return document
+
+
+def _check_header(header: dict[str, Any]) -> str:
+    """The key id of a token's header."""
+    key_id = header.get("kid")
+    if header.get("alg") != "RS256" or not isinstance(key_id, str) or not 0 < len(key_id) <= 128:
+        raise Unauthenticated("the token is not signed as Google signs: RS256, with a key id")
+    if header.keys() & {"crit", "b64", "jwk", "jku", "x5u", "x5c"}:
+        raise Unauthenticated("the header of the token has extensions")
+    return key_id
+
+
+def _check_claim_types(claims: dict[str, Any]) -> None:
+    """What google.auth.jwt does not look at: types, issuer, life."""
+    issued, expires, not_before = (claims.get(name, 0) for name in ("iat", "exp", "nbf"))
+    if not all(type(moment) is int for moment in (issued, expires, not_before)):
+        raise Unauthenticated("a time in the token is not an integer")
+    if not 0 < expires - issued <= TOKEN_LIFE + CLOCK_SKEW:
+        raise Unauthenticated("the token lives longer than an hour")
+    if not_before > time.time() + CLOCK_SKEW:
+        raise Unauthenticated("the token is not valid yet")
+    if not isinstance(claims.get("aud"), str) or claims.get("iss") not in ISSUERS:
+        raise Unauthenticated("the token is for somebody else or not Google's")
