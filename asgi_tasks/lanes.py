@@ -1,0 +1,151 @@
+"""A bounded pool of threads for sync work, so that database connections stay few.
+
+A connection belongs to a thread, so N lanes hold at most N connections to a database. A sync task
+keeps a lane while it runs. A coroutine task borrows one for each sync_to_async or ORM call and
+gives it back when the call returns: a task that only waits holds no lane.
+"""
+
+import functools
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import Any
+
+from django.db import close_old_connections, connections
+
+
+class Lane:
+    """One thread, and the runs that may come back to its database connections."""
+
+    def __init__(self, number: int) -> None:
+        self.thread = ThreadPoolExecutor(1, thread_name_prefix=f"asgi_tasks-lane-{number}")
+        self.users: set[Borrower] = set()
+        self.is_tidy = True
+
+
+class Borrower(Executor):
+    """The lanes as one run sees them: an executor that runs one call at a time.
+
+    Made for asgiref's ThreadSensitiveContext. Call release() when the run is over.
+    """
+
+    def __init__(self, lanes: "Lanes") -> None:
+        self._lanes = lanes
+        self.calls: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
+        self.is_admitted = False  # waiting for a lane or running in one
+        self.visited: set[Lane] = set()
+
+    def submit[**P, T](
+        self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> "Future[T]":
+        """Run the call in a lane, after those this borrower submitted before."""
+        future: Future[T] = Future()
+        self._lanes.admit(self, future, functools.partial(fn, *args, **kwargs))
+        return future
+
+    def release(self) -> None:
+        """Give the lanes leave to close the connections this run used."""
+        self._lanes.release(self)
+
+    def run_next(self) -> None:
+        """In a lane's thread: the first of the waiting calls."""
+        future, call = self.calls.popleft()
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            result = call()
+        except BaseException as error:
+            future.set_exception(error)
+        else:
+            future.set_result(result)
+
+
+class Lanes:
+    """Lends its lanes to borrowers, first come first served."""
+
+    def __init__(self, size: int) -> None:
+        self._lock = threading.Lock()
+        self._free = [Lane(number) for number in reversed(range(size))]
+        self._waiting: deque[Borrower] = deque()
+
+    def admit(self, borrower: Borrower, future: "Future[Any]", call: Callable[[], Any]) -> None:
+        """Queue a call of the borrower."""
+        with self._lock:
+            borrower.calls.append((future, call))
+            if borrower.is_admitted:
+                return
+            borrower.is_admitted = True
+            self._waiting.append(borrower)
+            if self._free:
+                self._wake(self._choose(borrower))
+
+    def release(self, borrower: Borrower) -> None:
+        """Forget the borrower, and wake idle lanes that it kept from closing connections."""
+        with self._lock:
+            for lane in borrower.visited:
+                lane.users.discard(borrower)
+                if lane in self._free and not lane.users:
+                    self._wake(lane)
+
+    def _choose(self, borrower: Borrower) -> Lane:
+        # Otherwise the last one, so that light traffic stays on few connections.
+        return next((lane for lane in self._free if lane in borrower.visited), self._free[-1])
+
+    def _wake(self, lane: Lane) -> None:
+        self._free.remove(lane)
+        lane.thread.submit(self._serve, lane)
+
+    def _serve(self, lane: Lane) -> None:
+        """In the lane's thread: one call each for those who wait, until nobody does."""
+        while borrower := self._next_borrower(lane):
+            is_alone = lane.users == {borrower}
+            if lane not in borrower.visited:
+                _close_connections(only_broken=not is_alone)
+                borrower.visited.add(lane)
+            borrower.run_next()
+            self._readmit(borrower)
+
+    def _next_borrower(self, lane: Lane) -> Borrower | None:
+        while True:
+            with self._lock:
+                if self._waiting:
+                    borrower = self._waiting.popleft()
+                    lane.users.add(borrower)
+                    lane.is_tidy = False
+                    return borrower
+                if lane.users or lane.is_tidy:
+                    self._free.append(lane)
+                    return None
+            _close_connections()
+            lane.is_tidy = True
+
+    def _readmit(self, borrower: Borrower) -> None:
+        with self._lock:
+            borrower.is_admitted = bool(borrower.calls)
+            if borrower.is_admitted:
+                self._waiting.append(borrower)
+
+
+def _close_connections(*, only_broken: bool = False) -> None:
+    """In a lane's thread: close what Django would close between two requests.
+
+    While another run may come back to a cursor it left open here, only what is broken.
+    """
+    if not only_broken:
+        close_old_connections()
+        return
+    for connection in connections.all(initialized_only=True):
+        if connection.errors_occurred:
+            connection.close_if_unusable_or_obsolete()
+
+
+@functools.cache
+def get_lanes(size: int) -> Lanes:
+    """The lanes of this process."""
+    return Lanes(size)
+
+
+# The threads stay behind with the parent.
+os.register_at_fork(after_in_child=get_lanes.cache_clear)
