@@ -1,0 +1,317 @@
+"""Run one task: a coroutine on the loop, a function in a lane, under a deadline.
+
+A run is an asyncio task of its own, not its connection's, so that a redelivery to the same process
+joins it. It is cancelled when the last who waits for it has left.
+"""
+
+import asyncio
+import enum
+import inspect
+import json
+import logging
+import os
+import socket
+import threading
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from traceback import format_exception
+from typing import Any
+
+from asgiref.sync import ThreadSensitiveContext, sync_to_async
+from django.tasks import TaskContext, TaskResult, TaskResultStatus
+from django.tasks.base import TaskError
+from django.tasks.signals import task_finished, task_started
+from django.utils.json import normalize_json
+
+from . import signals
+from .exceptions import Discard
+from .lanes import Borrower, Lanes
+from .messages import TaskMessage
+from .routes import TaskRoute
+from .signals import AnyResult
+
+logger = logging.getLogger("asgi_tasks")
+
+# How long a run that outlived its answer is remembered, in seconds: the longest ack deadline.
+REMEMBERED = 600
+# How long a coroutine may take to end after it was cancelled before it is answered for. Seconds.
+GRACE = 1
+
+
+class Outcome(enum.Enum):
+    """How a delivery ended: a word for the log, and the status that answers the push."""
+
+    SUCCEEDED = ("succeeded", 204)
+    DISCARDED = ("discarded", 204)
+    # Its effects are done; running it again would not make the result JSON.
+    RESULT_NOT_JSON = ("result is not JSON", 204)
+    FAILED = ("failed", 500)
+    NO_LANE = ("no lane was free in time", 503)
+    TIMED_OUT = ("timed out", 504)
+
+    def __init__(self, word: str, status: int) -> None:
+        self.word = word
+        self.status = status
+
+    @property
+    def is_acknowledged(self) -> bool:
+        """Whether Pub/Sub takes the status as an acknowledgement."""
+        return self.status == 204
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One push of one message, authenticated and matched to its route."""
+
+    route: TaskRoute
+    message: TaskMessage
+    attempt: int
+    received: float  # by the loop's clock, in seconds
+    backend: str  # the alias
+    sender: type[Any]  # of Django's signals
+
+    @property
+    def deadline(self) -> float:
+        """When the push has to be answered, by the loop's clock."""
+        return self.received + self.route.deadline
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What execute() tells of a delivery."""
+
+    outcome: Outcome
+    result: Any = None
+
+
+type _Key = tuple[asyncio.AbstractEventLoop, str, str]
+
+
+async def execute(delivery: Delivery, lanes: Lanes) -> Report:
+    """Run the delivery's task, or join the run of the same task id that is under way."""
+    key = (asyncio.get_running_loop(), delivery.route.name, delivery.message.task_id)
+    run = _runs.get(key)
+    if run is None:
+        kind = _CoroutineRun if inspect.iscoroutinefunction(delivery.route.task.func) else _SyncRun
+        run = _runs[key] = kind(key, delivery, lanes)
+        run.start()
+    return await run.wait(delivery)
+
+
+class _Run(ABC):
+    """A task under way, and those who wait for it."""
+
+    def __init__(self, key: _Key, delivery: Delivery, lanes: Lanes) -> None:
+        self.delivery = delivery
+        self._key = key
+        self._borrower = Borrower(lanes)
+        self._waiting = 0
+        self._was_left = False
+        self._task: asyncio.Task[Report]
+
+    def start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._main())
+        self._task.add_done_callback(self._when_done)
+
+    async def wait(self, delivery: Delivery) -> Report:
+        """The report for this delivery, by its own deadline."""
+        loop = asyncio.get_running_loop()
+        self._waiting += 1
+        try:
+            await asyncio.wait({self._task}, timeout=self._give_up_at(delivery) - loop.time())
+            if self._task.cancelled():  # by another who gave it up before it began
+                return Report(Outcome.NO_LANE)
+            return self._task.result() if self._task.done() else self._give_up()
+        finally:
+            self._waiting -= 1
+            if not self._waiting and not self._task.done():
+                self._was_left = True
+                self._leave()
+
+    def _give_up_at(self, delivery: Delivery) -> float:
+        return delivery.deadline + GRACE
+
+    def _give_up(self) -> Report:
+        return Report(Outcome.TIMED_OUT)
+
+    def _leave(self) -> None:
+        self._task.cancel()
+
+    async def _main(self) -> Report:
+        try:
+            async with ThreadSensitiveContext(executor=self._borrower):
+                return await self._run()
+        finally:
+            self._borrower.release()
+
+    @abstractmethod
+    async def _run(self) -> Report: ...
+
+    def _forget(self) -> None:
+        if _runs.get(self._key) is self:
+            del _runs[self._key]
+
+    def _when_done(self, task: asyncio.Task[Report]) -> None:
+        is_useful = not task.cancelled() and task.exception() is None
+        if self._was_left and is_useful and task.result().outcome.is_acknowledged:
+            # Nobody was answered yet; the redelivery shall be, without a second run.
+            task.get_loop().call_later(REMEMBERED, self._forget)
+        else:
+            self._forget()
+
+
+class _CoroutineRun(_Run):
+    """A coroutine task, on the event loop."""
+
+    async def _run(self) -> Report:
+        attempt = _Attempt(self.delivery)
+        sender, result = self.delivery.sender, attempt.result
+        await signals.asend(task_started, sender, result)
+        try:
+            async with asyncio.timeout_at(self.delivery.deadline) as timeout:
+                value = await attempt.call()
+        except (Exception, SystemExit, asyncio.CancelledError) as error:
+            if _is_cancelled(error):
+                raise
+            report = attempt.fail(error, timed_out=timeout.expired())
+            await signals.asend(task_finished, sender, result)
+        else:
+            report = attempt.succeed(value)
+            await signals.asend(task_finished, sender, result)
+        return report
+
+
+class _SyncRun(_Run):
+    """A function, in a lane. Its thread cannot be stopped; who waits for it can leave."""
+
+    def __init__(self, key: _Key, delivery: Delivery, lanes: Lanes) -> None:
+        super().__init__(key, delivery, lanes)
+        self._deciding = threading.Lock()
+        self._is_decided = False  # that it runs, or that it never will
+
+    async def _run(self) -> Report:
+        return await sync_to_async(self._run_in_lane)()
+
+    def _run_in_lane(self) -> Report:
+        if not self._decide():
+            return Report(Outcome.NO_LANE)
+        attempt = _Attempt(self.delivery)
+        sender, result = self.delivery.sender, attempt.result
+        task_started.send_robust(sender=sender, task_result=result)
+        try:
+            value = attempt.call()
+        except (Exception, SystemExit) as error:
+            report = attempt.fail(error)
+            task_finished.send_robust(sender=sender, task_result=result)
+        else:
+            report = attempt.succeed(value)
+            task_finished.send_robust(sender=sender, task_result=result)
+        return report
+
+    def _give_up_at(self, delivery: Delivery) -> float:
+        return delivery.deadline
+
+    def _give_up(self) -> Report:
+        return Report(Outcome.NO_LANE if self._prevent() else Outcome.TIMED_OUT)
+
+    def _leave(self) -> None:
+        self._prevent()
+
+    def _prevent(self) -> bool:
+        """Whether the run could be kept from starting."""
+        if not self._decide():
+            return False
+        self._task.cancel()
+        self._forget()
+        return True
+
+    def _decide(self) -> bool:
+        """Whether the caller is the first to decide."""
+        with self._deciding:
+            is_first, self._is_decided = not self._is_decided, True
+            return is_first
+
+
+class _Attempt:
+    """One call of a task's function, and the TaskResult that tells of it."""
+
+    def __init__(self, delivery: Delivery) -> None:
+        self._delivery = delivery
+        message, now = delivery.message, _now()
+        self.result: AnyResult = TaskResult(
+            task=delivery.route.task,
+            id=message.task_id,
+            status=TaskResultStatus.RUNNING,
+            enqueued_at=message.enqueued_at,
+            started_at=now,
+            finished_at=None,
+            last_attempted_at=now,
+            args=message.args,
+            kwargs=message.kwargs,
+            backend=delivery.backend,
+            errors=[],
+            # Django counts attempts by workers; who made the earlier ones is not known here.
+            worker_ids=["unknown"] * (delivery.attempt - 1) + [_worker_id()],
+        )
+
+    def call(self) -> Any:
+        """The function's return value: of a coroutine function, its coroutine."""
+        task, result = self.result.task, self.result
+        context: tuple[Any, ...] = (TaskContext(task_result=result),) if task.takes_context else ()
+        return task.func(*context, *result.args, **result.kwargs)
+
+    def succeed(self, value: Any) -> Report:
+        """Record the return value."""
+        try:
+            value = normalize_json(value)
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            return self._end_failed(error, Outcome.RESULT_NOT_JSON)
+        self._end(TaskResultStatus.SUCCESSFUL, value)
+        return Report(Outcome.SUCCEEDED, value)
+
+    def fail(self, error: BaseException, *, timed_out: bool = False) -> Report:
+        """Record what the task raised."""
+        if isinstance(error, Discard):
+            return self._end_failed(error, Outcome.DISCARDED)
+        return self._end_failed(error, Outcome.TIMED_OUT if timed_out else Outcome.FAILED)
+
+    def _end_failed(self, error: BaseException, outcome: Outcome) -> Report:
+        path = f"{type(error).__module__}.{type(error).__qualname__}"
+        traceback = "".join(format_exception(error))
+        self.result.errors.append(TaskError(exception_class_path=path, traceback=traceback))
+        self._end(TaskResultStatus.FAILED, None)
+        if outcome is not Outcome.DISCARDED:
+            logger.error(
+                "Task %s %s: id=%s attempt=%s",
+                self._delivery.route.name,
+                outcome.word,
+                self.result.id,
+                self._delivery.attempt,
+                exc_info=error,
+            )
+        return Report(outcome)
+
+    def _end(self, status: TaskResultStatus, value: Any) -> None:
+        # Frozen for their readers; Django's own backends set them the same way.
+        object.__setattr__(self.result, "finished_at", _now())
+        object.__setattr__(self.result, "status", status)
+        object.__setattr__(self.result, "_return_value", value)
+
+
+def _is_cancelled(error: BaseException) -> bool:
+    """Whether the run itself was cancelled, rather than something the task waited for."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _worker_id() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+_runs: dict[_Key, _Run] = {}
