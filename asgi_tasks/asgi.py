@@ -1,0 +1,99 @@
+"""PushEndpoint: the push endpoint as an ASGI application in front of Django's."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+
+from . import dispatch
+from .backends import get_backend
+from .exceptions import BodyTooLarge
+
+type Scope = MutableMapping[str, Any]
+type Message = MutableMapping[str, Any]
+type Receive = Callable[[], Awaitable[Message]]
+type Send = Callable[[Message], Awaitable[None]]
+type Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class PushEndpoint:
+    """Answers pushes; passes everything else on.
+
+    ``application = PushEndpoint(get_asgi_application())`` in the project's asgi.py. Without a
+    PubSubBackend in TASKS, as in development, it passes everything on.
+    """
+
+    def __init__(self, application: Application) -> None:
+        self.application = application
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        backend = get_backend() if scope["type"] == "http" else None
+        if backend is None or scope["path"] != backend.config.push_path:
+            await self.application(scope, receive, send)
+            return
+        connection = _Connection(scope, receive)
+        answer = await connection.until_gone(
+            dispatch.receive(backend, connection.method, connection.headers, connection.read)
+        )
+        if answer is not None:
+            await _respond(send, answer)
+
+
+class _Connection:
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self.method: str = scope["method"]
+        self.headers = _join_headers(scope["headers"])
+        self._receive = receive
+        self._is_read = asyncio.Event()
+        self._is_gone = False
+
+    async def read(self, limit: int) -> bytes:
+        """The body. Raise BodyTooLarge, or CancelledError if the client leaves before its end."""
+        body = bytearray()
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self._is_gone = True
+                raise asyncio.CancelledError
+            body += message.get("body", b"")
+            if len(body) > limit:
+                raise BodyTooLarge(f"a body of more than {limit:,} bytes")
+            if not message.get("more_body", False):
+                self._is_read.set()
+                return bytes(body)
+
+    async def until_gone[T](self, answering: Awaitable[T]) -> T | None:
+        """What is awaited, or None once nobody is there to take it."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - for the type checker
+        watch = asyncio.get_running_loop().create_task(self._cancel_when_gone(task))
+        try:
+            return await answering
+        except asyncio.CancelledError:
+            if not self._is_gone:
+                raise
+            task.uncancel()
+            return None
+        finally:
+            watch.cancel()
+
+    async def _cancel_when_gone(self, task: asyncio.Task[Any]) -> None:
+        await self._is_read.wait()
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._is_gone = True
+        task.cancel()
+
+
+def _join_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """The headers as a mapping; a comma joins repeated ones, which no valid token contains."""
+    joined: dict[str, str] = {}
+    for raw_name, raw_value in headers:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        joined[name] = f"{joined[name]},{value}" if name in joined else value
+    return joined
+
+
+async def _respond(send: Send, answer: dispatch.Answer) -> None:
+    headers = [(name.encode(), value.encode()) for name, value in answer.headers.items()]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})

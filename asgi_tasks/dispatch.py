@@ -1,0 +1,140 @@
+"""receive(): authenticate, decode, resolve, execute, answer. What asgi.py and views.py share."""
+
+import asyncio
+import functools
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple
+
+from .backends import PubSubBackend
+from .conf import BackendOptions
+from .exceptions import (
+    BodyTooLarge,
+    BodyTooSlow,
+    InvalidMessage,
+    MethodNotAllowed,
+    PermissionDenied,
+    PushRefused,
+    UnsupportedMediaType,
+)
+from .execution import Delivery, Report, execute
+from .lanes import get_lanes
+from .messages import PushEnvelope, TaskMessage, is_signed
+from .oidc import Certificates, PushTokenVerifier
+from .routes import RouteTable, TaskRoute
+
+logger = logging.getLogger("asgi_tasks")
+
+BODY_TIMEOUT = 10  # seconds
+RESULT_CHARACTERS = 200  # of a result, in the log
+HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 405: {"Allow": "POST"}}
+
+type Read = Callable[[int], Awaitable[bytes]]
+
+
+class Answer(NamedTuple):
+    """The response to a push; its body is always empty."""
+
+    status: int
+    headers: Mapping[str, str]
+
+
+async def receive(
+    backend: PubSubBackend, method: str, headers: Mapping[str, str], read: Read
+) -> Answer:
+    """Answer one push, after its task has run.
+
+    ``headers`` have lower-case names. ``read(limit)`` returns the body, or raises BodyTooLarge if
+    it has more bytes than that; it is called once the caller has proved to be Pub/Sub.
+    """
+    received = asyncio.get_running_loop().time()
+    try:
+        status = await _receive(backend, method, headers, read, received)
+    except PushRefused as refusal:
+        logger.warning("Push refused with %s: %s", refusal.status, refusal)
+        status = refusal.status
+    except Exception:
+        logger.exception("Push not answered for by its task: an error in asgi_tasks or its set-up")
+        status = 500
+    return Answer(status, HEADERS.get(status, {}))
+
+
+async def _receive(
+    backend: PubSubBackend, method: str, headers: Mapping[str, str], read: Read, received: float
+) -> int:
+    options = backend.config
+    if method != "POST":
+        raise MethodNotAllowed(f"method {method[:20]!r}")
+    await _get_verifier(options).verify(headers.get("authorization", ""))
+    envelope = PushEnvelope.decode(await _read_body(headers, read, options.max_body_bytes))
+    message = TaskMessage.decode(envelope.data)
+    route = _match(backend.routes, envelope, message)
+    delivery = Delivery(
+        route=route,
+        message=message,
+        attempt=envelope.delivery_attempt or 1,
+        received=received,
+        backend=backend.alias,
+        sender=type(backend),
+    )
+    report = await execute(delivery, get_lanes(options.threads))
+    _log(delivery, envelope, report, options)
+    return report.outcome.status
+
+
+async def _read_body(headers: Mapping[str, str], read: Read, limit: int) -> bytes:
+    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise UnsupportedMediaType("the content type is not application/json")
+    length = headers.get("content-length", "")
+    if length.isascii() and length.isdigit() and int(length[:20]) > limit:
+        raise BodyTooLarge(f"a body of more than {limit:,} bytes")
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT):
+            return await read(limit)
+    except TimeoutError as error:
+        raise BodyTooSlow(f"no whole body in {BODY_TIMEOUT} seconds") from error
+
+
+def _match(routes: RouteTable, envelope: PushEnvelope, message: TaskMessage) -> TaskRoute:
+    """The message's route, if the push came the way of this route and with its arguments."""
+    route = routes.resolve(message.task_name)
+    if envelope.subscription != routes.subscription(message.task_name):
+        raise PermissionDenied(f"{message.task_name} does not come from this subscription")
+    if route.signed and not is_signed(message, envelope, routes.options.signing_keys):
+        raise PermissionDenied(f"the signature of a {message.task_name} message is wrong")
+    try:
+        route.bind(message.args, message.kwargs)
+    except TypeError as error:
+        raise InvalidMessage(f"{message.task_name} does not take these arguments") from error
+    return route
+
+
+@functools.cache
+def _get_verifier(options: BackendOptions) -> PushTokenVerifier:
+    return PushTokenVerifier(
+        audience=options.audience,
+        service_account=options.push_service_account,
+        certificates=Certificates(options.certs_url),
+    )
+
+
+def _log(
+    delivery: Delivery, envelope: PushEnvelope, report: Report, options: BackendOptions
+) -> None:
+    elapsed = asyncio.get_running_loop().time() - delivery.received
+    fields: dict[str, Any] = {
+        "task_name": delivery.route.name,
+        "task_id": delivery.message.task_id,
+        "message_id": envelope.message_id,
+        "attempt": delivery.attempt,
+        "duration_ms": round(elapsed * 1000),
+        "outcome": report.outcome.word,
+    }
+    line = "Task %(task_name)s %(outcome)s in %(duration_ms)s ms: id=%(task_id)s "
+    line += "message=%(message_id)s attempt=%(attempt)s"
+    if options.log_results and report.result is not None:
+        fields["result"] = json.dumps(report.result)[:RESULT_CHARACTERS]
+        line += " result=%(result)s"
+    logger.info(line, fields, extra=fields)
