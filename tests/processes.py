@@ -24,7 +24,7 @@ class Process:
         self._popen = subprocess.Popen(
             [str(argument) for argument in arguments],
             cwd=cwd,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"} | (env or {}),
+            env=_environment(env),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -111,12 +111,18 @@ def wait_until_listening(process, url):
             time.sleep(0.05)
 
 
+def _environment(env):
+    # pytest-django sets its own settings module for us, not for our children.
+    inherited = {k: v for k, v in os.environ.items() if k != "DJANGO_SETTINGS_MODULE"}
+    return inherited | {"PYTHONUNBUFFERED": "1"} | (env or {})
+
+
 def python(*arguments, env=None):
     """Run Python to its end and return what it printed."""
     done = subprocess.run(
         [sys.executable, *map(str, arguments)],
         cwd=ROOT,
-        env=os.environ | (env or {}),
+        env=_environment(env),
         capture_output=True,
         text=True,
         timeout=120,
