@@ -21,6 +21,7 @@ from .routes import AnyTask, RouteTable, TaskRoute, describe, get_route_table
 
 def check_backend(backend: BaseTaskBackend) -> Iterator[CheckMessage]:
     """All that is wrong with this backend's options and routes, each with a hint."""
+    yield from map(_message, _find_second_aliases(backend))
     try:
         options = get_options(backend.alias)
         table = get_route_table(backend.alias)
@@ -28,7 +29,6 @@ def check_backend(backend: BaseTaskBackend) -> Iterator[CheckMessage]:
         yield from map(_message, error.problems)
         return
     problems = (
-        *_find_second_aliases(backend),
         *_find_foreign_routes(table, backend.alias),
         *_find_unrouted_tasks(table, backend.alias),
         *_find_long_deadlines(table, options),
@@ -51,10 +51,14 @@ def _message(problem: Problem) -> CheckMessage:
 
 
 def _find_second_aliases(backend: BaseTaskBackend) -> Iterable[Problem]:
-    aliases = [alias for alias in task_backends if type(task_backends[alias]) is type(backend)]
+    aliases = [alias for alias in task_backends if _are_akin(task_backends[alias], backend)]
     if aliases.index(backend.alias) > 0:
         message = f"TASKS[{backend.alias!r}] is a second PubSubBackend, after {aliases[0]!r}."
         yield Problem("asgi_tasks.E011", message, "One serves all routes: remove the other.")
+
+
+def _are_akin(one: BaseTaskBackend, other: BaseTaskBackend) -> bool:
+    return isinstance(one, type(other)) or isinstance(other, type(one))
 
 
 def _find_foreign_routes(table: RouteTable, alias: str) -> Iterable[Problem]:

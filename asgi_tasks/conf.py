@@ -2,8 +2,9 @@
 
 import difflib
 import functools
+import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -49,7 +50,8 @@ class BackendOptions:
     certs_url: str = GOOGLE_CERTS_URL
     publish_timeout: float = 10  # the whole budget of one enqueue
     threads: int = 8  # lanes for sync work
-    signing_key: str = ""  # SECRET_KEY unless given; its fallbacks verify as well
+    # SECRET_KEY unless given; its fallbacks verify as well
+    signing_key: str = field(default="", repr=False)
     max_message_bytes: int = 9_000_000  # Pub/Sub takes 10 MB a request
     service_timeout: float = 300  # Cloud Run's request timeout
     log_results: bool = True  # the first 200 characters of a result
@@ -87,7 +89,7 @@ def parse_options(raw: Mapping[str, Any]) -> BackendOptions:
 @functools.cache
 def get_options(alias: str) -> BackendOptions:
     """The options of TASKS[alias], parsed once a process. See parse_options()."""
-    return parse_options(settings.TASKS[alias].get("OPTIONS", {}))
+    return parse_options(settings.TASKS[alias].get("OPTIONS") or {})
 
 
 @receiver(setting_changed)
@@ -102,15 +104,15 @@ _REQUIRED = [name for name, field in _FIELDS.items() if field.default is MISSING
 
 
 def _find_unknown(raw: Mapping[str, Any]) -> Iterable[Problem]:
-    for name in raw.keys() - _FIELDS.keys():
-        near = difflib.get_close_matches(name, _FIELDS, n=1, cutoff=0.5)
+    for name in (name for name in raw if name not in _FIELDS):
+        near = difflib.get_close_matches(str(name).lower(), _FIELDS, n=1, cutoff=0.5)
         hint = f"Did you mean {near[0]!r}?" if near else f"The options are: {', '.join(_FIELDS)}."
         yield Problem("asgi_tasks.E001", f"{name!r} is not an option of PubSubBackend.", hint)
 
 
 def _find_missing(raw: Mapping[str, Any]) -> Iterable[Problem]:
     for name in _REQUIRED:
-        if raw.get(name) in (None, ""):
+        if _is_missing(raw, name):
             check_id = "asgi_tasks.E002" if name == "project_id" else "asgi_tasks.E003"
             hint = f"Set it in TASKS[...]['OPTIONS'][{name!r}]."
             yield Problem(check_id, f"The option {name!r} is missing.", hint)
@@ -118,19 +120,25 @@ def _find_missing(raw: Mapping[str, Any]) -> Iterable[Problem]:
 
 def _find_invalid(raw: Mapping[str, Any]) -> Iterable[Problem]:
     for name, (is_valid, wanted) in _RULES.items():
-        value = raw.get(name)
-        if name in raw and value not in (None, "") and not is_valid(value):
-            yield Problem(
-                "asgi_tasks.E004", f"The option {name!r} is {value!r}.", f"It has to be {wanted}."
-            )
-        elif name in raw and value is None and name not in _REQUIRED:
-            yield Problem(
-                "asgi_tasks.E004", f"The option {name!r} is None.", "Leave it out for the default."
-            )
+        if name not in raw or _is_missing(raw, name) or is_valid(raw[name]):
+            continue
+        value = raw[name]
+        shown = repr(value) if _FIELDS[name].repr else f"a {type(value).__name__}"
+        hint = "Leave it out for the default." if value is None else f"It has to be {wanted}."
+        yield Problem("asgi_tasks.E004", f"The option {name!r} is {shown}.", hint)
+
+
+def _is_missing(raw: Mapping[str, Any], name: str) -> bool:
+    return name in _REQUIRED and raw.get(name) in (None, "")
 
 
 def _is_text(value: Any) -> bool:
     return isinstance(value, str) and value.isprintable() and value == value.strip()
+
+
+def _matches(pattern: str) -> Callable[[Any], bool]:
+    compiled = re.compile(pattern, re.ASCII)
+    return lambda value: isinstance(value, str) and compiled.fullmatch(value) is not None
 
 
 def _is_number(low: float, high: float) -> Callable[[Any], bool]:
@@ -146,7 +154,7 @@ def _is_integer(low: int, high: int) -> Callable[[Any], bool]:
 
 def _is_url(value: Any) -> bool:
     """Whether it is https, or http to this very machine, with nothing secret in it."""
-    if not _is_text(value):
+    if not _is_text(value) or " " in value:
         return False
     try:
         parts = urlsplit(value)
@@ -158,24 +166,20 @@ def _is_url(value: Any) -> bool:
 
 
 def _is_origin(value: Any) -> bool:
-    return _is_url(value) and urlsplit(value).path in ("", "/") and not urlsplit(value).query
+    return _is_url(value) and urlsplit(value).path in ("", "/") and not set("?#") & set(value)
 
 
-def _is_path(value: Any) -> bool:
-    return _is_text(value) and value.startswith("/") and not set("?# ") & set(value)
-
-
-def _is_name(value: Any) -> bool:
-    return _is_text(value) and value.replace("-", "a").isalnum() and value[0].isalpha()
-
-
+_is_project = _matches(r"([a-z0-9.-]+:)?[a-z][a-z0-9-]*")  # an old id bears a domain
+_is_email = _matches(r"[^@\s:]+@[^@\s:]+")  # a colon: it is IAM's "serviceAccount:..."
+_is_path = _matches(r"/[\w.~/-]*")  # as it stands in the request: nothing to unquote
+_is_name = _matches(r"[A-Za-z][A-Za-z0-9-]*")
 _URL = "an https URL; http is accepted for this machine alone (localhost, 127.0.0.1)"
 _NAME = "letters, digits and hyphens, a letter first"
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "project_id": (_is_text, "the id of a Google Cloud project"),
+    "project_id": (_is_project, "the id of a Google Cloud project, not its number or path"),
     "routes": (_is_text, "the dotted path of a module or of a list"),
     "service_url": (_is_origin, f"{_URL}, without a path"),
-    "push_service_account": (lambda value: _is_text(value) and "@" in value, "an e-mail address"),
+    "push_service_account": (_is_email, "an e-mail address"),
     "environment": (_is_name, _NAME),
     "topic_prefix": (_is_name, _NAME),
     "push_path": (_is_path, "an absolute path such as '/tasks/pubsub/'"),

@@ -34,7 +34,7 @@ class EnqueueUnconfirmed(EnqueueError):
     harmless; that second task has an id of its own.
     """
 
-    def __init__(self, message: str, *, task_id: str) -> None:
+    def __init__(self, message: str, *, task_id: str = "") -> None:  # unpickled by its message
         super().__init__(message)
         self.task_id = task_id
 

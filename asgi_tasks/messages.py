@@ -20,6 +20,7 @@ from .exceptions import InvalidMessage, TaskNotFound
 
 VERSION = 1
 MAX_DEPTH = 64
+MAX_ATTRIBUTES = 1000  # Pub/Sub takes 100 from a publisher and adds its own
 # Python refuses longer ones when it reads JSON (sys.get_int_max_str_digits).
 MAX_INTEGER_BITS = 14_000
 TASK_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}", re.ASCII)
@@ -49,8 +50,9 @@ class TaskMessage:
                 "enqueued_at": self.enqueued_at.astimezone(UTC).isoformat(),
             }
             check_json(document)
+            self._read(document)
             data = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise InvalidMessage(str(error)) from error
         return data.encode()
 
@@ -60,7 +62,10 @@ class TaskMessage:
 
         Raise InvalidMessage if it is malformed, TaskNotFound if its version is a newer one.
         """
-        document = _object(load_json(data), "message")
+        return cls._read(_object(load_json(data), "message"))
+
+    @classmethod
+    def _read(cls, document: dict[str, Any]) -> Self:
         version = document.get("v")
         if version is None or not _is_int(version) or version < 1:
             raise InvalidMessage("'v' is not a version number")
@@ -225,6 +230,8 @@ def _base64(value: Any) -> bytes:
 
 def _attributes(value: Any) -> dict[str, str]:
     attributes = {} if value is None else _object(value, "'attributes'")
+    if len(attributes) > MAX_ATTRIBUTES:
+        raise InvalidMessage("too many attributes")
     if not all(isinstance(text, str) for text in attributes.values()):
         raise InvalidMessage("an attribute is not a string")
     return attributes

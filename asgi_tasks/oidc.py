@@ -18,7 +18,7 @@ from .messages import load_json
 
 logger = logging.getLogger("asgi_tasks")
 
-ISSUERS = frozenset({"https://accounts.google.com", "accounts.google.com"})
+ISSUERS = ("https://accounts.google.com", "accounts.google.com")
 BEARER = re.compile(r"bearer ([\w-]+\.[\w-]+\.[\w-]+)", re.ASCII | re.IGNORECASE)
 MAX_HEADER_CHARACTERS = 4096
 MAX_CACHED_TOKENS = 1000
@@ -105,7 +105,7 @@ class Certificates:
     async def get(self, key_id: str) -> str:
         """The certificate (PEM) of a key. Raise Unauthenticated if unknown, or Unavailable."""
         is_fresh = key_id in self._by_key and self._clock() < self._fresh_until
-        if not is_fresh and (not self._by_key or self._clock() >= self._next_fetch):
+        if not is_fresh:
             await self._fetch_once()
         if self._clock() >= self._fresh_until + STALE_LIFE or not self._by_key:
             raise Unavailable("there are no certificates to check the token with")

@@ -13,6 +13,7 @@ from typing import Any
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 from django.tasks import Task
+from django.utils.module_loading import import_string
 
 from .conf import BackendOptions, InvalidConfiguration, Problem, clear_options, get_options
 from .exceptions import RouteNotFound, TaskNotFound
@@ -60,8 +61,8 @@ class TaskRoute:
         self._check("min_retry_delay", 0, 600)
         self._check("max_retry_delay", self.min_retry_delay, 600)
         self._check("max_delivery_attempts", 5, 100)
-        if self.timeout is not None and not 0 < self.timeout <= self.ack_deadline:
-            raise ValueError(f"timeout of {self.name!r} is not within its ack_deadline.")
+        if self.timeout is not None:
+            self._check_timeout(self.timeout)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -83,6 +84,11 @@ class TaskRoute:
         value = getattr(self, field)
         if not isinstance(value, int) or not low <= value <= high:
             raise ValueError(f"{field} of {self.name!r} is {value!r}, not {low} to {high}.")
+
+    def _check_timeout(self, value: float) -> None:
+        if not isinstance(value, int | float) or not 0 < value <= self.ack_deadline:
+            message = f"timeout of {self.name!r} is {value!r}, not within its ack_deadline "
+            raise ValueError(f"{message}({self.ack_deadline}).")
 
     def _check_name(self, name: str) -> None:
         if not isinstance(name, str) or not TASK_NAME.fullmatch(name):
@@ -173,13 +179,14 @@ def find_problems(routes: Sequence[TaskRoute], options: BackendOptions) -> Itera
 def load_routes(path: str) -> list[TaskRoute]:
     """The list that the option `routes` points to. Raise InvalidConfiguration."""
     try:
-        owner, name = (path, "task_routes") if _is_module(path) else path.rpartition(".")[::2]
-        module = import_module(owner)
+        if _is_module(path):
+            found = getattr(import_module(path), "task_routes", None)
+        else:
+            found = import_string(path)
     except Exception as error:  # whatever the user's module raises belongs into the report
         message = f"The routes cannot be loaded from {path!r}: {type(error).__name__}: {error}"
         hint = "The option 'routes' names a module with a list `task_routes`."
         raise InvalidConfiguration([Problem("asgi_tasks.E005", message, hint)]) from error
-    found = getattr(module, name, None)
     if not isinstance(found, list | tuple) or not all(isinstance(r, TaskRoute) for r in found):
         raise InvalidConfiguration([_no_list(path)])
     return list(found)

@@ -1,5 +1,6 @@
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 
 from asgi_tasks.backends import require_backend
@@ -18,7 +19,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             self._provision(require_backend().routes)
-        except ProvisioningError as error:
+        except (ProvisioningError, ImproperlyConfigured) as error:
             raise CommandError(error) from error
 
     def _provision(self, table: RouteTable) -> None:
