@@ -1,0 +1,75 @@
+# Everything sets itself up: see docs/how-to/develop.md.
+MAKEFLAGS += --no-print-directory
+ARGS =
+LOWEST = 1
+BIN = .venv/bin
+SCRIPTS = requirements/*.sh docker/*.sh .ci/run
+CHECKS = lint format types imports django deploy migrations shell docker lock-files
+
+# Stand-ins that let the production settings load: nothing is contacted.
+PRODUCTION = DJANGO_SETTINGS_MODULE=gyrinx.settings_prod \
+	SECRET_KEY=made-up-for-check-deploy-0123456789-abcdefghijklmnopqrstuvwxyz \
+	DATABASE_URL=postgresql:///gyrinx ALLOWED_HOSTS=gyrinx.example GCP_PROJECT_ID=gyrinx-check \
+	TASKS_ENVIRONMENT=prod TASKS_SERVICE_URL=https://gyrinx.example \
+	TASKS_SERVICE_ACCOUNT=pubsub-invoker@gyrinx-check.iam.gserviceaccount.com \
+	EMAIL_HOST=localhost
+
+.PHONY: help demo test check lock clean setup setup-lowest $(CHECKS:%=check-%)
+
+help:
+	@echo 'make demo    the site, Pub/Sub and every task on this machine (ARGS=--once: by itself, then a table)'
+	@echo 'make test    all tests, on the newest and on the oldest dependencies (LOWEST=0: the newest only)'
+	@echo 'make check   lint, types, import rules, Django checks, shell scripts, Dockerfile'
+	@echo 'make lock    recompile requirements/*.txt (ARGS=--upgrade: newest versions)'
+	@echo 'make clean   remove what make and the tools left here'
+	@echo 'ARGS=... goes to the tool behind demo, test and lock; PYTHON=... chooses the Python.'
+
+setup:
+	@sh requirements/setup.sh dev .venv
+
+setup-lowest:
+	@sh requirements/setup.sh lowest .venv-lowest 3.12
+
+demo: setup
+	@DJANGO_SETTINGS_MODULE=gyrinx.settings exec $(BIN)/python manage.py demo $(ARGS)
+
+ifeq ($(LOWEST),1)
+test: setup-lowest
+endif
+test: setup
+	@exec $(BIN)/python -m tests.tooling.run $(if $(filter 1,$(LOWEST)),--lowest) -- $(ARGS)
+
+check: setup
+	@failed=; for name in $(CHECKS); do \
+		echo "== $$name"; $(MAKE) -s check-$$name || failed="$$failed $$name"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "check: failed:$$failed"; exit 1; fi; \
+	echo "check: all passed: $(CHECKS)"
+
+check-lint:
+	@$(BIN)/ruff check
+check-format:
+	@$(BIN)/ruff format --check
+check-types:
+	@$(BIN)/mypy
+check-imports:
+	@PYTHONPATH=. $(BIN)/lint-imports --no-logo --cache-dir .cache/import-linter
+check-django:
+	@DJANGO_SETTINGS_MODULE=gyrinx.settings $(BIN)/python manage.py check --fail-level WARNING
+check-deploy:
+	@$(PRODUCTION) $(BIN)/python manage.py check --deploy --fail-level WARNING
+check-migrations:
+	@DJANGO_SETTINGS_MODULE=gyrinx.settings $(BIN)/python manage.py makemigrations --check --dry-run
+check-shell:
+	@$(BIN)/shellcheck $(SCRIPTS)
+check-docker:
+	@$(BIN)/hadolint Dockerfile
+check-lock-files:
+	@! grep -n '://' requirements/*.txt
+
+lock: setup
+	@sh requirements/lock.sh $(ARGS)
+
+clean:
+	rm -rf .venv .venv-lowest .cache .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
