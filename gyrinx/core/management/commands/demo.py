@@ -1,0 +1,157 @@
+import os
+import tempfile
+import time
+from contextlib import nullcontext
+from pathlib import Path
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from gyrinx.demo import DemoError, fetch
+from gyrinx.demo.children import Children, Interrupted, check_port, free_ports
+from gyrinx.demo.record import Record, answer, is_done, table
+from gyrinx.demo.visitor import play
+from gyrinx.task_routes import task_routes
+
+TIME_TO_START = 60
+TIME_TO_FINISH = 30
+WHAT_TO_TRY = """
+Open {site} and
+
+  - sign up: send_welcome_email runs, and the e-mail is in {server_log}
+    (or log in as demo, password demo, whose gangs are there already)
+  - open a gang and change a fighter: recalculate_list_costs works out the gang's rating
+  - open a campaign and ask for its report: generate_campaign_report writes the PDF
+
+Each line below is a task that Pub/Sub's emulator pushed to the site. Ctrl-C stops everything.
+"""
+
+
+class Command(BaseCommand):
+    """The production loop on this machine: the site, Pub/Sub's emulator, real signed pushes."""
+
+    help = "Run the site with Pub/Sub's emulator and show every task as it is delivered."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser):
+        parser.add_argument("--port", type=int, default=8000, help="of the site (%(default)s)")
+        parser.add_argument(
+            "--emulator-port", type=int, default=8085, help="of the emulator (%(default)s)"
+        )
+        parser.add_argument(
+            "--once",
+            action="store_true",
+            help="use the site by itself on free ports and a new database, print a table, and end",
+        )
+
+    def handle(self, *, port, emulator_port, once, **options):
+        if once:
+            port, emulator_port = free_ports(2)
+        folder = tempfile.TemporaryDirectory() if once else nullcontext(settings.VAR)
+        try:
+            check_port(port, "--port")
+            check_port(emulator_port, "--emulator-port")
+            with folder as var:
+                self.run(Path(var), f"http://127.0.0.1:{port}", f"127.0.0.1:{emulator_port}", once)
+        except DemoError as error:
+            raise CommandError(error) from error
+        except Interrupted:
+            self.stdout.write("\nStopped; nothing is left running.")
+            if once:
+                raise SystemExit(130) from None
+
+    def run(self, var, site, emulator, once):
+        logs = var / "demo"
+        logs.mkdir(exist_ok=True)
+        environ = {
+            "DJANGO_SETTINGS_MODULE": "gyrinx.settings_local",
+            "GYRINX_VAR": str(var),
+            "TASKS_SERVICE_URL": site,
+            "PUBSUB_EMULATOR_HOST": emulator,
+        }
+        with Children(logs, environ) as children:
+            start(children, site, emulator)
+            record = Record(emulator)
+            if once:
+                self.play_once(children, site, record)
+            else:
+                server_log = os.path.relpath(children.log("server"))
+                self.stdout.write(WHAT_TO_TRY.format(site=site, server_log=server_log))
+                self.show_until_stopped(children, record)
+
+    def show_until_stopped(self, children, record):
+        while True:
+            children.check()
+            for line in read(record.new_lines):
+                self.stdout.write(line)
+            time.sleep(0.25)
+
+    def play_once(self, children, site, record):
+        play(site)
+        wanted = {route.name for route in task_routes}
+        messages = []
+
+        def all_came_back():
+            nonlocal messages
+            messages = read(record.messages)
+            seen = {message["attributes"]["task_name"] for message in messages}
+            return seen >= wanted and all(map(is_done, messages))
+
+        if not wait_for(all_came_back, children, TIME_TO_FINISH):
+            raise DemoError(explain(messages, wanted))
+        for line in table(messages):
+            self.stdout.write(line)
+        self.stdout.write(f"{len(messages)} tasks were enqueued, pushed and acknowledged.")
+
+
+def start(children, site, emulator):
+    port = emulator.rpartition(":")[2]
+    children.start("emulator", "-m", "asgi_tasks.emulator", "--port", port)
+    children.run("migrate", "manage.py", "migrate", "--no-input")
+    children.run("load_sample", "manage.py", "load_sample")
+    if not wait_for(lambda: answers(f"http://{emulator}/emulator/health"), children):
+        raise DemoError(f"the emulator did not answer within {TIME_TO_START} seconds")
+    children.run("provision_tasks", "manage.py", "provision_tasks")
+    listen = f"tcp:port={site.rpartition(':')[2]}:interface=127.0.0.1:backlog=2048"
+    children.start("server", "-m", "daphne", "-e", listen, "gyrinx.asgi:application")
+    if not wait_for(lambda: answers(f"{site}/health/live"), children):
+        raise DemoError(f"the site did not answer within {TIME_TO_START} seconds")
+
+
+def wait_for(condition, children, seconds=TIME_TO_START):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        children.check()
+        if condition():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def answers(url):
+    try:
+        fetch(url)
+    except OSError:
+        return False
+    return True
+
+
+def read(source):
+    """Nothing where the emulator does not answer: whether it still runs is asked elsewhere."""
+    try:
+        return list(source())
+    except OSError:
+        return []
+
+
+def explain(messages, wanted):
+    missing = wanted - {message["attributes"]["task_name"] for message in messages}
+    late = [
+        f"{message['attributes']['task_name']} {message['attributes']['task_id']} is"
+        f" {message['state']}, and its pushes were answered"
+        f" {', '.join(str(answer(delivery)) for delivery in message['deliveries'])}"
+        for message in messages
+        if not is_done(message)
+    ]
+    reasons = [*(f"{name} was not enqueued" for name in sorted(missing)), *late]
+    return f"after {TIME_TO_FINISH} seconds: {'; '.join(reasons)}"

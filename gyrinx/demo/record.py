@@ -1,0 +1,76 @@
+"""What the emulator tells about each message it carried, as lines and as a table."""
+
+import json
+from datetime import datetime
+
+from . import fetch
+
+COLUMNS = "{:26} {:36} {:12} {:12} {:12} {:>8} {:>7}"
+
+
+class Record:
+    """The emulator's record, with which deliveries were shown already."""
+
+    def __init__(self, emulator):
+        self.url = f"http://{emulator}/emulator/messages"
+        self.shown = set()
+
+    def messages(self):
+        return json.loads(fetch(self.url))["messages"]
+
+    def new_lines(self):
+        """One line a finished delivery, each once, in order."""
+        finished = [
+            (delivery["finished_at"], message, delivery)
+            for message in self.messages()
+            for delivery in message["deliveries"]
+            if delivery["finished_at"] and key(message, delivery) not in self.shown
+        ]
+        for _, message, delivery in sorted(finished, key=lambda found: found[0]):
+            self.shown.add(key(message, delivery))
+            yield line(message, delivery)
+
+
+def key(message, delivery):
+    return message["message_id"], message["subscription"], delivery["attempt"]
+
+
+def line(message, delivery):
+    attributes = message["attributes"]
+    return (
+        f"{clock(delivery['finished_at'])}  {attributes.get('task_name', '?'):26}"
+        f" {attributes.get('task_id', '?'):36} attempt {delivery['attempt']}"
+        f"  {answer(delivery)}  {duration(delivery['sent_at'], delivery['finished_at'])} ms"
+    )
+
+
+def answer(delivery):
+    return delivery["status"] or delivery.get("error") or "no answer"
+
+
+def is_done(message):
+    return message["state"] == "acknowledged"
+
+
+def table(messages):
+    yield COLUMNS.format("task", "task id", "enqueued", "pushed", "finished", "ms", "attempt")
+    for message in sorted(messages, key=lambda message: message["published_at"]):
+        attributes, last = message["attributes"], message["deliveries"][-1]
+        yield COLUMNS.format(
+            attributes["task_name"],
+            attributes["task_id"],
+            clock(message["published_at"]),
+            clock(last["sent_at"]),
+            clock(last["finished_at"]),
+            duration(message["published_at"], last["finished_at"]),
+            last["attempt"],
+        )
+
+
+def clock(timestamp):
+    return datetime.fromisoformat(timestamp).astimezone().strftime("%H:%M:%S.%f")[:-3]
+
+
+def duration(start, end):
+    passed = datetime.fromisoformat(end) - datetime.fromisoformat(start)
+    return round(passed.total_seconds() * 1000)

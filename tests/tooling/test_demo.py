@@ -1,0 +1,103 @@
+"""`manage.py demo`: a real emulator, a real Daphne, and nothing left of them."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from tests.processes import free_port, running
+
+COLUMNS = ["task", "task", "id", "enqueued", "pushed", "finished", "ms", "attempt"]
+READY = "Ctrl-C stops everything"
+NOTHING_LEFT = "Stopped; nothing is left running."
+
+
+@pytest.fixture
+def demo(tmp_path):
+    """A function that starts the demo with these arguments."""
+    environ = {"GYRINX_VAR": str(tmp_path), "DJANGO_SETTINGS_MODULE": "gyrinx.settings"}
+    with contextlib.ExitStack() as stack:
+
+        def demo(*arguments):
+            command = (sys.executable, "manage.py", "demo", *arguments)
+            return stack.enter_context(running(*command, env=environ))
+
+        yield demo
+
+
+@pytest.fixture
+def ports():
+    return "--port", free_port(), "--emulator-port", free_port()
+
+
+def session_of(process):
+    """Pids and commands of whatever the process started, even if that was left an orphan."""
+    listed = subprocess.run(["ps", "-A", "-o", "sid=,pid=,args="], capture_output=True, check=True)
+    rows = (line.split(maxsplit=2) for line in listed.stdout.decode().splitlines())
+    return {int(pid): args for sid, pid, args in rows if int(sid) == process.pid}
+
+
+def test_once_shows_every_task_and_ends(demo, ack_deadlines):
+    process = demo("--once")
+    assert process.wait() == 0
+    heading, *rows, last = process.output.splitlines()
+    assert heading.split() == COLUMNS
+    assert {row.split()[0] for row in rows} == ack_deadlines.keys()
+    assert {row.split()[-1] for row in rows} == {"1"}
+    assert last == f"{len(rows)} tasks were enqueued, pushed and acknowledged."
+    assert session_of(process) == {}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_leaves_nothing_running(demo, ports, number):
+    process = demo(*ports)
+    process.wait_for(READY)
+    assert len(session_of(process)) == 3
+    assert process.stop(number) == 0
+    assert NOTHING_LEFT in process.output
+    assert session_of(process) == {}
+
+
+@pytest.mark.parametrize("name", ["migrate", "provision_tasks", "server"])
+def test_signal_while_it_starts_leaves_nothing_running(demo, tmp_path, ports, name):
+    process = demo(*ports)
+    log = tmp_path / "demo" / f"{name}.log"
+    while not log.exists():
+        assert process._popen.poll() is None, process.output
+    assert process.stop(signal.SIGINT) == 0
+    assert session_of(process) == {}
+
+
+def test_interrupted_once_leaves_nothing_running(demo):
+    process = demo("--once")
+    while not any("daphne" in args for args in session_of(process).values()):
+        assert process._popen.poll() is None, process.output
+    assert process.stop(signal.SIGINT) == 130
+    assert session_of(process) == {}
+
+
+def test_crash_of_the_emulator_ends_the_demo(demo, ports):
+    process = demo(*ports)
+    process.wait_for(READY)
+    (emulator,) = (
+        pid for pid, args in session_of(process).items() if "asgi_tasks.emulator" in args
+    )
+    os.kill(emulator, signal.SIGKILL)
+    assert process.wait() == 1
+    assert "CommandError: emulator ended with status -9" in process.output
+    assert session_of(process) == {}
+
+
+@pytest.mark.parametrize("option", ["--port", "--emulator-port"])
+def test_taken_port_is_one_line(demo, option):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        taken = listener.getsockname()[1]
+        process = demo(option, taken)
+        assert process.wait() == 1
+    (line,) = process.output.splitlines()
+    assert f"port {taken} cannot be used" in line
+    assert f'make demo ARGS="{option} {taken + 1}"' in line
