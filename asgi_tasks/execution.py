@@ -47,7 +47,7 @@ class Outcome(enum.Enum):
     # Its effects are done; running it again would not make the result JSON.
     RESULT_NOT_JSON = ("result is not JSON", 204)
     FAILED = ("failed", 500)
-    NO_LANE = ("no lane was free in time", 503)
+    NO_LANE = ("not started in time", 503)
     TIMED_OUT = ("timed out", 504)
 
     def __init__(self, word: str, status: int) -> None:
@@ -148,6 +148,12 @@ class _Run(ABC):
     @abstractmethod
     async def _run(self) -> Report: ...
 
+    def _is_stopped(self, error: BaseException) -> bool:
+        """Whether the run was stopped. All else is a failure, as with Django's own backends."""
+        if isinstance(error, asyncio.CancelledError):  # or was it something the task waited for?
+            return self._task.cancelling() > 0
+        return isinstance(error, KeyboardInterrupt | GeneratorExit)
+
     def _forget(self) -> None:
         if _runs.get(self._key) is self:
             del _runs[self._key]
@@ -171,8 +177,8 @@ class _CoroutineRun(_Run):
         try:
             async with asyncio.timeout_at(self.delivery.deadline) as timeout:
                 value = await attempt.call()
-        except (Exception, SystemExit, asyncio.CancelledError) as error:
-            if _is_cancelled(error):
+        except BaseException as error:
+            if self._is_stopped(error):
                 raise
             report = attempt.fail(error, timed_out=timeout.expired())
             await signals.asend(task_finished, sender, result)
@@ -201,7 +207,9 @@ class _SyncRun(_Run):
         task_started.send_robust(sender=sender, task_result=result)
         try:
             value = attempt.call()
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            if self._is_stopped(error):
+                raise
             report = attempt.fail(error)
             task_finished.send_robust(sender=sender, task_result=result)
         else:
@@ -266,7 +274,7 @@ class _Attempt:
         try:
             value = normalize_json(value)
             json.dumps(value, allow_nan=False)
-        except (TypeError, ValueError, RecursionError) as error:
+        except Exception as error:  # whatever the value's own methods raise
             return self._end_failed(error, Outcome.RESULT_NOT_JSON)
         self._end(TaskResultStatus.SUCCESSFUL, value)
         return Report(Outcome.SUCCEEDED, value)
@@ -298,12 +306,6 @@ class _Attempt:
         object.__setattr__(self.result, "finished_at", _now())
         object.__setattr__(self.result, "status", status)
         object.__setattr__(self.result, "_return_value", value)
-
-
-def _is_cancelled(error: BaseException) -> bool:
-    """Whether the run itself was cancelled, rather than something the task waited for."""
-    task = asyncio.current_task()
-    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
 def _now() -> datetime:

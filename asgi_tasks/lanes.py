@@ -6,6 +6,7 @@ gives it back when the call returns: a task that only waits holds no lane.
 """
 
 import functools
+import logging
 import os
 import threading
 from collections import deque
@@ -13,7 +14,10 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any
 
-from django.db import close_old_connections, connections
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+logger = logging.getLogger("asgi_tasks")
 
 
 class Lane:
@@ -35,6 +39,7 @@ class Borrower(Executor):
         self._lanes = lanes
         self.calls: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
         self.is_admitted = False  # waiting for a lane or running in one
+        self.is_released = False  # comes back to no connection, even if a cancelled call is queued
         self.visited: set[Lane] = set()
 
     def submit[**P, T](
@@ -58,6 +63,7 @@ class Borrower(Executor):
             result = call()
         except BaseException as error:
             future.set_exception(error)
+            del future  # it holds the error, whose traceback holds this frame
         else:
             future.set_result(result)
 
@@ -84,6 +90,7 @@ class Lanes:
     def release(self, borrower: Borrower) -> None:
         """Forget the borrower, and wake idle lanes that it kept from closing connections."""
         with self._lock:
+            borrower.is_released = True
             for lane in borrower.visited:
                 lane.users.discard(borrower)
                 if lane in self._free and not lane.users:
@@ -100,10 +107,9 @@ class Lanes:
     def _serve(self, lane: Lane) -> None:
         """In the lane's thread: one call each for those who wait, until nobody does."""
         while borrower := self._next_borrower(lane):
-            is_alone = lane.users == {borrower}
             if lane not in borrower.visited:
-                _close_connections(only_broken=not is_alone)
-                borrower.visited.add(lane)
+                _close_connections(only_broken=bool(lane.users))
+                self._visit(lane, borrower)
             borrower.run_next()
             self._readmit(borrower)
 
@@ -111,15 +117,19 @@ class Lanes:
         while True:
             with self._lock:
                 if self._waiting:
-                    borrower = self._waiting.popleft()
-                    lane.users.add(borrower)
                     lane.is_tidy = False
-                    return borrower
+                    return self._waiting.popleft()
                 if lane.users or lane.is_tidy:
                     self._free.append(lane)
                     return None
             _close_connections()
             lane.is_tidy = True
+
+    def _visit(self, lane: Lane, borrower: Borrower) -> None:
+        with self._lock:
+            if not borrower.is_released:
+                lane.users.add(borrower)
+                borrower.visited.add(lane)
 
     def _readmit(self, borrower: Borrower) -> None:
         with self._lock:
@@ -133,12 +143,19 @@ def _close_connections(*, only_broken: bool = False) -> None:
 
     While another run may come back to a cursor it left open here, only what is broken.
     """
-    if not only_broken:
-        close_old_connections()
-        return
     for connection in connections.all(initialized_only=True):
-        if connection.errors_occurred:
-            connection.close_if_unusable_or_obsolete()
+        try:
+            if not only_broken:
+                connection.close_if_unusable_or_obsolete()
+            elif _is_broken(connection):
+                connection.close()
+        except Exception:  # the lane has to live on
+            logger.exception("Database connection %r could not be closed", connection.alias)
+
+
+def _is_broken(connection: BaseDatabaseWrapper) -> bool:
+    is_idle = connection.connection is not None and not connection.in_atomic_block
+    return is_idle and connection.errors_occurred and not connection.is_usable()
 
 
 @functools.cache

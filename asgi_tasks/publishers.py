@@ -13,6 +13,7 @@ import random
 import threading
 from collections import defaultdict, deque
 from collections.abc import AsyncGenerator, Coroutine, Iterator
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +22,7 @@ MAX_BATCH_MESSAGES = 500
 MAX_BATCH_BYTES = 9_000_000
 # More requests for one topic wait and join, so that a burst costs a few requests, not hundreds.
 MAX_REQUESTS = 4
+SCOPE = "https://www.googleapis.com/auth/pubsub"
 
 
 class PublishError(Exception):
@@ -40,7 +42,11 @@ async def publish(topic: str, data: bytes, attributes: dict[str, str], *, budget
     ``topic`` is a full resource name, ``budget`` the whole time for it in seconds.
     Raise PublishError.
     """
-    publisher = await _get_publisher()
+    try:
+        publisher = await _get_publisher()
+    except Exception as error:
+        reason = f"Google's credentials cannot be read: {error!r}"
+        raise PublishError(reason, maybe_published=False) from error
     return await publisher.publish(topic, data, attributes, budget=budget)
 
 
@@ -82,11 +88,13 @@ class Publisher:
 
     def __init__(self) -> None:
         from aiohttp import ClientSession
+        from gcloud.aio.auth import Token
         from gcloud.aio.pubsub import PublisherClient
 
         self._loop = asyncio.get_running_loop()
+        self._token = Token(scopes=[SCOPE])  # first: if it raises, nothing is left open
         self._session = ClientSession()
-        self._client = PublisherClient(session=self._session)  # type: ignore[arg-type]
+        self._client = PublisherClient(session=self._session, token=self._token)  # type: ignore[arg-type]
         self._topics: defaultdict[str, _Topic] = defaultdict(_Topic)
         self._sending: set[asyncio.Task[None]] = set()
         self._closing = self._close_at_end()
@@ -123,6 +131,7 @@ class Publisher:
         finally:
             _publishers.pop(self._loop, None)
             await self._session.close()
+            await self._token.close()
 
     def _send_waiting(self, name: str) -> None:
         topic = self._topics[name]
@@ -171,7 +180,8 @@ class Publisher:
         limits = ClientTimeout(total=seconds, sock_connect=seconds / 2)
         async with asyncio.timeout(seconds):
             if not os.environ.get("PUBSUB_EMULATOR_HOST"):
-                await self._client.token.get()
+                # Shielded: the requests for other topics may be waiting for the same token.
+                await asyncio.shield(self._token.get())
             for pending in batch:
                 pending.maybe_published = True
             response = await self._client.publish(
@@ -202,6 +212,10 @@ def _pauses() -> Iterator[float]:
         pause = min(pause * 2, 2)
 
 
+# Timed out, aborted, cancelled: of the 4xx these may pass.
+_RETRIED = (408, 409, 499)
+
+
 def _classify(error: Exception, *, sent: bool) -> tuple[bool, bool]:
     """Whether to try again, and whether the broker may have the message.
 
@@ -219,7 +233,7 @@ def _classify(error: Exception, *, sent: bool) -> tuple[bool, bool]:
             return True, False
         case ClientResponseError(status=429):
             return True, False
-        case ClientResponseError(status=status) if 400 <= status < 500 and status not in (408, 409):
+        case ClientResponseError(status=status) if 400 <= status < 500 and status not in _RETRIED:
             return False, False
         case ClientError() | OSError() | ValueError():  # TimeoutError is an OSError
             return sent or not isinstance(error, ValueError), sent
@@ -231,8 +245,9 @@ async def _get_publisher() -> Publisher:
     loop = asyncio.get_running_loop()
     publisher = _publishers.get(loop)
     if publisher is None:
-        for other in [other for other in _publishers if other.is_closed()]:
-            _publishers.pop(other, None)
+        for other in list(_publishers):  # a copy: other threads have loops of their own
+            if other.is_closed():
+                _publishers.pop(other, None)
         publisher = _publishers[loop] = Publisher()
         await publisher.close_with_loop()
     return publisher
@@ -249,11 +264,14 @@ class _BackgroundLoop:
 
     def run[T](self, coroutine: Coroutine[Any, Any, T]) -> T:
         try:
-            loop = self._get_loop()
+            future = asyncio.run_coroutine_threadsafe(coroutine, self._get_loop())
         except RuntimeError as error:  # no thread starts while the interpreter shuts down
             coroutine.close()
             raise PublishError(str(error), maybe_published=False) from error
-        return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
+        try:
+            return future.result()
+        except CancelledError as error:
+            raise PublishError("the publisher was stopped", maybe_published=True) from error
 
     def stop(self) -> None:
         """End the loop, which closes its publisher."""

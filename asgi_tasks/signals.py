@@ -14,12 +14,11 @@ _LOGGERS = {signals.log_task_enqueued, signals.log_task_started, signals.log_tas
 async def asend(signal: Signal, sender: type[Any], task_result: AnyResult) -> None:
     """Send one of Django's task signals. A receiver that raises is logged and changes nothing.
 
-    asend_robust() hops to a thread for each sync receiver, since it may use the ORM. Where only
-    Django's loggers listen they are called directly.
+    asend_robust() hops to a thread for the sync receivers, since they may use the ORM. Where only
+    Django's loggers listen they are called here.
     """
     sync_receivers, async_receivers = signal._live_receivers(sender)
     if async_receivers or not _LOGGERS.issuperset(sync_receivers):
         await signal.asend_robust(sender=sender, task_result=task_result)
-        return
-    for receiver in sync_receivers:
-        receiver(signal=signal, sender=sender, task_result=task_result)
+    else:
+        signal.send_robust(sender=sender, task_result=task_result)

@@ -1,0 +1,593 @@
+import asyncio
+import base64
+import gc
+import json
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import pytest
+from aiohttp import web
+
+from asgi_tasks import publishers
+from asgi_tasks.publishers import PublishError, publish, publish_from_thread
+from tests.processes import ROOT, free_port
+
+TOPIC = "projects/tests/topics/one"
+OTHER = "projects/tests/topics/other"
+LONG = 10  # seconds until a test gives up; nothing waits that long
+
+
+class Broker:
+    """Pub/Sub's REST interface on a real socket, in a thread of its own.
+
+    `faults` are used up first, one a request; then `default` answers.
+    """
+
+    def __init__(self, port=0):
+        self.faults = []
+        self.default = accept
+        self.requests = []  # (topic, [data, ...])
+        self.bodies = []
+        self.accepted = []
+        self.arrived = threading.Semaphore(0)
+        self.connections = set()
+        self._port = port
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=asyncio.run, args=(self._serve(),), daemon=True)
+        self._thread.start()
+        assert self._ready.wait(LONG)
+
+    def wait_for_request(self):
+        assert self.arrived.acquire(timeout=LONG)
+
+    def release(self):
+        """Let go all that `hold` holds."""
+        self._loop.call_soon_threadsafe(self.released.set)
+
+    def close(self):
+        self._loop.call_soon_threadsafe(self.released.set)
+        self._loop.call_soon_threadsafe(self._closing.set)
+        self._thread.join(LONG)
+
+    async def _serve(self):
+        self._loop = asyncio.get_running_loop()
+        self.released, self._closing = asyncio.Event(), asyncio.Event()
+        runner = web.ServerRunner(web.Server(self._answer), shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", self._port)
+        await site.start()
+        self.host = f"127.0.0.1:{runner.addresses[0][1]}"
+        self._ready.set()
+        await self._closing.wait()
+        await runner.cleanup()
+
+    async def _answer(self, request):
+        self.connections.add(request.transport)
+        body = b"".join([chunk async for chunk in request.content.iter_any()])
+        self.bodies.append(body)
+        if request.path == "/token":
+            messages = ["token"]
+        else:
+            messages = [base64.b64decode(m["data"]).decode() for m in json.loads(body)["messages"]]
+        topic = request.path.removeprefix("/v1/").removesuffix(":publish")
+        self.requests.append((topic, messages))
+        self.arrived.release()
+        fault = self.faults.pop(0) if self.faults else self.default
+        return await fault(self, request, messages)
+
+
+async def accept(broker, request, messages):
+    broker.accepted += messages
+    return web.json_response({"messageIds": [f"id of {data[:20]}" for data in messages]})
+
+
+async def hold(broker, request, messages):
+    await broker.released.wait()
+    return await accept(broker, request, messages)
+
+
+async def reset(broker, request, messages):
+    request.transport.abort()
+    return web.Response()
+
+
+async def lose_the_answer(broker, request, messages):
+    broker.accepted += messages
+    return await reset(broker, request, messages)
+
+
+async def grant(broker, request, messages):
+    return web.json_response({"access_token": "secret", "expires_in": 3600})
+
+
+def status(code):
+    async def answer(broker, request, messages):
+        return web.json_response({"error": {"code": code}}, status=code)
+
+    answer.__name__ = str(code)
+    return answer
+
+
+def says(text, content_type="application/json"):
+    async def answer(broker, request, messages):
+        return web.Response(text=text, content_type=content_type)
+
+    answer.__name__ = f"says {text[:20]}"
+    return answer
+
+
+UNSENT = [status(429)]
+REFUSALS = [status(code) for code in (400, 401, 403, 404, 413)]
+GARBAGE = [
+    says("<html>", "text/html"),
+    says("<html>"),
+    says("{}"),
+    says('{"messageIds": []}'),
+    says('{"messageIds": ["1", "2"]}'),
+]
+NONSENSE = [says("[]"), says('{"messageIds": null}')]
+IN_DOUBT = [status(code) for code in (408, 409, 499, 500, 502, 503, 504)]
+LOST = [reset, lose_the_answer, hold]
+
+
+def named(faults):
+    return {"argnames": "fault", "argvalues": faults, "ids": [f.__name__ for f in faults]}
+
+
+@pytest.fixture
+def broker(monkeypatch):
+    broker = Broker()
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", broker.host)
+    yield broker
+    publishers.stop()
+    broker.close()
+
+
+@pytest.fixture(params=["loop", "thread"])
+async def send(request, broker):
+    """publish(), or its twin for threads, on one topic."""
+
+    async def from_loop(data, budget):
+        return await publish(TOPIC, data.encode(), {"name": "value"}, budget=budget)
+
+    async def from_thread(data, budget):
+        return await asyncio.to_thread(
+            publish_from_thread, TOPIC, data.encode(), {"name": "value"}, budget=budget
+        )
+
+    return from_loop if request.param == "loop" else from_thread
+
+
+def publish_text(data, topic=TOPIC, budget=LONG):
+    return publish(topic, data.encode(), {}, budget=budget)
+
+
+# Confirmed, or not
+
+
+async def test_confirmed_message_has_the_broker_s_id(broker, send):
+    assert await send("one", LONG) == "id of one"
+    assert broker.requests == [(TOPIC, ["one"])]
+
+
+async def test_attributes_travel_beside_the_data(broker, send):
+    await send("one", LONG)
+    (message,) = json.loads(broker.bodies[0])["messages"]
+    assert message["attributes"] == {"name": "value"}
+
+
+@pytest.mark.parametrize(**named(REFUSALS))
+async def test_refusal_is_final(broker, send, fault):
+    broker.default = fault
+    with pytest.raises(PublishError, match=fault.__name__) as caught:
+        await send("one", LONG)
+    assert not caught.value.maybe_published
+    assert len(broker.requests) == 1
+
+
+@pytest.mark.parametrize(**named(UNSENT + IN_DOUBT + GARBAGE + LOST))
+async def test_transient_fault_is_retried(broker, send, fault):
+    broker.faults = [fault]
+    assert await send("one", 1) == "id of one"
+
+
+@pytest.mark.parametrize(**named(UNSENT))
+async def test_lasting_fault_before_the_broker_took_it_is_a_refusal(broker, send, fault):
+    broker.default = fault
+    with pytest.raises(PublishError) as caught:
+        await send("one", 0.05)
+    assert not caught.value.maybe_published
+
+
+@pytest.mark.parametrize(**named(IN_DOUBT + GARBAGE + NONSENSE + LOST))
+async def test_lasting_fault_after_it_was_sent_leaves_it_in_doubt(broker, send, fault):
+    broker.default = fault
+    with pytest.raises(PublishError) as caught:
+        await send("one", 0.1)
+    assert caught.value.maybe_published
+
+
+async def test_refusal_after_a_lost_answer_leaves_it_in_doubt(broker, send):
+    broker.faults, broker.default = [lose_the_answer], status(403)
+    with pytest.raises(PublishError) as caught:
+        await send("one", LONG)
+    assert caught.value.maybe_published
+    assert broker.accepted == ["one"]
+
+
+async def test_no_broker_is_a_refusal(send, broker, monkeypatch):
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", f"127.0.0.1:{free_port()}")
+    with pytest.raises(PublishError) as caught:
+        await send("one", 0.05)
+    assert not caught.value.maybe_published
+
+
+async def test_broker_that_comes_up_late_gets_the_message(monkeypatch):
+    port = free_port()
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", f"127.0.0.1:{port}")
+    sending = asyncio.create_task(publish_text("one"))
+    await asyncio.sleep(0.02)
+    broker = await asyncio.to_thread(Broker, port)
+    assert await sending == "id of one"
+    await asyncio.to_thread(broker.close)
+
+
+async def test_failure_has_the_broker_s_reason_as_its_cause(broker, send):
+    broker.default = status(404)
+    with pytest.raises(PublishError) as caught:
+        await send("one", LONG)
+    assert caught.value.__cause__.status == 404
+
+
+# Joined requests
+
+
+async def test_500_messages_at_once_are_a_few_requests(broker):
+    texts = [str(number) for number in range(500)]
+    ids = await asyncio.gather(*map(publish_text, texts))
+    assert ids == [f"id of {text}" for text in texts]
+    assert len(broker.requests) <= 4
+
+
+async def test_requests_hold_no_more_than_500_messages(broker):
+    await asyncio.gather(*(publish_text(str(number)) for number in range(1100)))
+    assert max(len(messages) for _, messages in broker.requests) == 500
+
+
+# aiohttp's advice, for who sends it: one body of nine megabytes is the point here.
+@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
+async def test_requests_hold_no_more_than_nine_megabytes(broker):
+    await asyncio.gather(*(publish_text("x" * 4_000_000) for _ in range(3)))
+    assert sorted(len(messages) for _, messages in broker.requests) == [1, 2]
+
+
+async def test_message_larger_than_a_batch_goes_alone(broker, monkeypatch):
+    monkeypatch.setattr(publishers, "MAX_BATCH_BYTES", 10)
+    await asyncio.gather(*map(publish_text, ("small", "x" * 20, "tiny", "wee")))
+    assert sorted(messages for _, messages in broker.requests) == [
+        ["small"],
+        ["tiny", "wee"],
+        ["x" * 20],
+    ]
+
+
+async def test_messages_join_while_four_requests_are_under_way(broker):
+    broker.default = hold
+    sending = []
+    for number in range(4):
+        sending.append(asyncio.create_task(publish_text(f"early {number}")))
+        await asyncio.to_thread(broker.wait_for_request)
+    sending += [asyncio.create_task(publish_text(f"late {number}")) for number in range(50)]
+    await asyncio.sleep(0)
+    broker.release()
+    await asyncio.gather(*sending)
+    assert [len(messages) for _, messages in broker.requests] == [1, 1, 1, 1, 50]
+
+
+async def test_topics_have_requests_of_their_own(broker):
+    await asyncio.gather(publish_text("a", TOPIC), publish_text("b", OTHER))
+    assert sorted(broker.requests) == [(TOPIC, ["a"]), (OTHER, ["b"])]
+
+
+async def test_topic_that_hangs_does_not_hold_up_another(broker):
+    broker.faults = [hold]
+    hanging = asyncio.create_task(publish_text("a", TOPIC))
+    await asyncio.to_thread(broker.wait_for_request)
+    assert await publish_text("b", OTHER) == "id of b"
+    broker.release()
+    await hanging
+
+
+async def test_refusal_fails_the_whole_batch(broker):
+    broker.default = status(404)
+    results = await asyncio.gather(*map(publish_text, "abc"), return_exceptions=True)
+    assert [type(result) for result in results] == [PublishError] * 3
+
+
+async def test_batch_goes_on_without_those_whose_budget_is_over(broker):
+    broker.faults = [hold]
+    short, long = publish_text("short", budget=0.05), publish_text("long", budget=1)
+    results = await asyncio.gather(short, long, return_exceptions=True)
+    assert isinstance(results[0], PublishError)
+    assert results[1] == "id of long"
+    assert broker.requests == [(TOPIC, ["short", "long"]), (TOPIC, ["long"])]
+
+
+async def test_budget_of_a_message_that_waits_for_a_request_counts(broker):
+    broker.default = hold
+    held = []
+    for number in range(4):
+        held.append(asyncio.create_task(publish_text(f"early {number}")))
+        await asyncio.to_thread(broker.wait_for_request)
+    with pytest.raises(PublishError) as caught:
+        await publish_text("late", budget=0.02)
+    assert not caught.value.maybe_published
+    broker.release()
+    await asyncio.gather(*held)
+    await publish_text("after")
+    assert "late" not in broker.accepted
+
+
+# Callers that leave
+
+
+async def test_caller_cancelled_before_the_request_sends_nothing(broker):
+    leaving = asyncio.create_task(publish_text("leaving"))
+    staying = asyncio.create_task(publish_text("staying"))
+    asyncio.get_running_loop().call_soon(leaving.cancel)
+    await staying
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    assert broker.requests == [(TOPIC, ["staying"])]
+
+
+async def test_caller_cancelled_during_the_request_leaves_the_others_alone(broker):
+    broker.default = hold
+    leaving = asyncio.create_task(publish_text("leaving"))
+    staying = asyncio.create_task(publish_text("staying"))
+    await asyncio.to_thread(broker.wait_for_request)
+    leaving.cancel()
+    broker.release()
+    assert await staying == "id of staying"
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+
+
+# Loops and threads
+
+
+def _publish_on_a_new_loop(text):
+    return asyncio.run(publish_text(text))
+
+
+def test_each_loop_has_a_client_that_ends_with_it(broker):
+    ids = [_publish_on_a_new_loop(text) for text in "abc"]
+    assert ids == ["id of a", "id of b", "id of c"]
+    assert len(broker.connections) == 3
+    gc.collect()  # what was left open would warn, and a warning is an error
+
+
+def test_loop_with_a_client_ends_while_a_request_hangs(broker):
+    broker.default = hold
+
+    async def main():
+        tasks = [asyncio.create_task(publish_text(str(number))) for number in range(3)]
+        await asyncio.to_thread(broker.wait_for_request)
+        return tasks
+
+    tasks = asyncio.run(main())
+    assert [task.cancelled() for task in tasks] == [True] * 3
+    gc.collect()
+
+
+def test_nothing_is_left_after_stop(broker):
+    before = set(threading.enumerate())
+    assert publish_from_thread(TOPIC, b"one", {}, budget=LONG) == "id of one"
+    assert set(threading.enumerate()) > before
+    publishers.stop()
+    assert set(threading.enumerate()) == before
+    gc.collect()
+
+
+def test_publisher_starts_again_after_stop(broker):
+    for text in ("one", "two"):
+        assert publish_from_thread(TOPIC, text.encode(), {}, budget=LONG) == f"id of {text}"
+        publishers.stop()
+
+
+def test_stop_leaves_a_waiting_thread_in_doubt(broker):
+    broker.default = hold
+    with ThreadPoolExecutor() as threads:
+        waiting = threads.submit(publish_from_thread, TOPIC, b"one", {}, budget=LONG)
+        broker.wait_for_request()
+        publishers.stop()
+        error = waiting.exception(LONG)
+    assert isinstance(error, PublishError)
+    assert error.maybe_published
+
+
+def test_32_threads_share_one_connection_s_client(broker):
+    def work(thread):
+        texts = [f"{thread}-{number}" for number in range(20)]
+        return [
+            publish_from_thread(TOPIC, text.encode(), {}, budget=LONG) == f"id of {text}"
+            for text in texts
+        ]
+
+    with ThreadPoolExecutor(32) as threads:
+        results = list(threads.map(work, range(32)))
+    assert all(map(all, results))
+    assert len(broker.accepted) == 32 * 20
+    assert len(broker.connections) <= publishers.MAX_REQUESTS
+
+
+def test_loops_of_many_threads_publish_at_the_same_time(broker):
+    with ThreadPoolExecutor(16) as threads:
+        ids = list(threads.map(_publish_on_a_new_loop, map(str, range(64))))
+    assert ids == [f"id of {number}" for number in range(64)]
+
+
+def test_loop_begins_to_publish_while_another_one_looks_for_its_client(broker):
+    class Loop(asyncio.SelectorEventLoop):
+        when_asked = None
+
+        def is_closed(self):
+            asked, self.when_asked = self.when_asked, None
+            if asked:
+                asked()
+            return super().is_closed()
+
+    def interrupt():
+        thread = threading.Thread(target=third.run_until_complete, args=(publish_text("third"),))
+        thread.start()
+        thread.join(LONG)
+
+    first, second, third = Loop(), asyncio.new_event_loop(), asyncio.new_event_loop()
+    first.run_until_complete(publish_text("first"))
+    first.when_asked = interrupt
+    assert second.run_until_complete(publish_text("second")) == "id of second"
+    for loop in (first, second, third):
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+
+# Credentials
+
+
+@pytest.mark.parametrize("content", [None, "{}", '{"type": "unheard of"}'])
+async def test_credentials_that_cannot_be_read_are_a_refusal(monkeypatch, tmp_path, content):
+    path = tmp_path / "credentials.json"
+    if content is not None:
+        path.write_text(content)
+    monkeypatch.delenv("PUBSUB_EMULATOR_HOST", raising=False)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
+    with pytest.raises(PublishError) as caught:
+        await publish_text("one", budget=0.05)
+    assert not caught.value.maybe_published
+    gc.collect()
+
+
+@pytest.fixture
+async def google(broker, monkeypatch, tmp_path):
+    """The broker, asking for a token that it grants itself."""
+    path = tmp_path / "credentials.json"
+    facts = {"client_id": "1", "client_secret": "2", "refresh_token": "3"}
+    uri = f"http://{broker.host}/token"
+    path.write_text(json.dumps({"type": "authorized_user", "token_uri": uri} | facts))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
+    await publish_text("makes the client, at the broker's address")
+    monkeypatch.delenv("PUBSUB_EMULATOR_HOST")
+    broker.requests.clear()
+    broker.arrived = threading.Semaphore(0)
+    return broker
+
+
+async def test_token_that_never_comes_is_a_refusal(google):
+    google.default = hold
+    with pytest.raises(PublishError) as caught:
+        await publish_text("one", budget=0.05)
+    assert not caught.value.maybe_published
+    assert {path for path, _ in google.requests} == {"/token"}
+
+
+async def test_token_given_up_by_one_topic_still_serves_the_other(google):
+    async def grant_late(broker, request, messages):
+        await broker.released.wait()
+        return await grant(broker, request, messages)
+
+    google.faults = [grant_late]
+    hasty = asyncio.create_task(publish_text("hasty", TOPIC, budget=0.2))
+    patient = asyncio.create_task(publish_text("patient", OTHER))
+    with suppress(PublishError):
+        await hasty
+    google.release()
+    assert await asyncio.wait_for(patient, LONG / 4) == "id of patient"
+
+
+# Processes
+
+
+def run(script, broker, *flags, when_busy=None):
+    """The exit code, and all that the script printed."""
+    with subprocess.Popen(
+        [sys.executable, "-W", "error", *flags, "-c", PRELUDE + script],
+        cwd=ROOT,
+        env={"PUBSUB_EMULATOR_HOST": broker.host},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        if when_busy:
+            broker.wait_for_request()
+        output, _ = process.communicate(when_busy, timeout=60)
+        return process.returncode, output.strip()
+
+
+PRELUDE = """
+import asyncio, atexit, os, sys, threading
+from asgi_tasks.publishers import PublishError, publish, publish_from_thread
+
+def send(text):
+    return publish_from_thread("projects/tests/topics/one", text.encode(), {}, budget=10)
+
+def send_on_a_loop(text):
+    return asyncio.run(publish("projects/tests/topics/one", text.encode(), {}, budget=10))
+
+def fork(function, text):
+    child = os.fork()
+    if child == 0:
+        try:
+            function(text)
+        except BaseException as error:
+            print(repr(error), flush=True)
+            os._exit(1)
+        sys.exit()
+    _, status = os.waitpid(child, 0)
+    assert status == 0, status
+"""
+
+
+@pytest.mark.parametrize("parent", ["send", "send_on_a_loop"])
+@pytest.mark.parametrize("child", ["send", "send_on_a_loop"])
+def test_forked_child_publishes_and_so_does_its_parent(broker, parent, child):
+    script = f"{parent}('before'); fork({child}, 'child'); {parent}('after')"
+    flags = ("-W", "ignore:This process:DeprecationWarning")  # fork and threads: that is the test
+    assert run(script, broker, *flags) == (0, "")
+    assert sorted(broker.accepted) == ["after", "before", "child"]
+
+
+def test_process_ends_in_silence_after_publishing_from_a_thread(broker):
+    assert run("send('one')", broker) == (0, "")
+    assert broker.accepted == ["one"]
+
+
+def test_process_ends_while_a_daemon_thread_publishes(broker):
+    broker.default = hold
+    script = "threading.Thread(target=send, args=['one'], daemon=True).start(); input()"
+    assert run(script, broker, when_busy="go on\n")[0] == 0
+
+
+def test_publishing_at_exit_works_or_says_why_not(broker):
+    script = """
+@atexit.register
+def late():
+    try:
+        print(send("late"))
+    except PublishError as error:
+        print(error.maybe_published)
+"""
+    assert run(script, broker)[1] in ("id of late", "False")
+
+
+def test_loop_that_nobody_closed_ends_in_silence(broker):
+    """Daphne never closes its loop."""
+    script = """
+loop = asyncio.new_event_loop()
+loop.run_until_complete(publish("projects/tests/topics/one", b"one", {}, budget=10))
+"""
+    _, output = run(script, broker, "-W", "ignore:unclosed event loop:ResourceWarning")
+    assert output == ""
