@@ -7,6 +7,7 @@ from typing import Any
 from . import dispatch
 from .backends import get_backend
 from .exceptions import BodyTooLarge
+from .routes import get_route_table
 
 type Scope = MutableMapping[str, Any]
 type Message = MutableMapping[str, Any]
@@ -19,11 +20,14 @@ class PushEndpoint:
     """Answers pushes; passes everything else on.
 
     ``application = PushEndpoint(get_asgi_application())`` in the project's asgi.py. Without a
-    PubSubBackend in TASKS, as in development, it passes everything on.
+    PubSubBackend in TASKS, as in development, it passes everything on. Raise InvalidConfiguration
+    if the options or the routes are wrong: such a server had better not start.
     """
 
     def __init__(self, application: Application) -> None:
         self.application = application
+        if backend := get_backend():
+            get_route_table(backend.alias)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         backend = get_backend() if scope["type"] == "http" else None
