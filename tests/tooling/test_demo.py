@@ -93,10 +93,11 @@ def test_crash_of_the_emulator_ends_the_demo(demo, ports):
 
 
 @pytest.mark.parametrize("option", ["--port", "--emulator-port"])
-def test_taken_port_is_one_line(demo, option):
+def test_taken_port_is_one_line(demo, ports, option):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         taken = listener.getsockname()[1]
-        process = demo(option, taken)
+        # The other one is free: a default might be somebody else's.
+        process = demo(*ports, option, taken)
         assert process.wait() == 1
     (line,) = process.output.splitlines()
     assert f"port {taken} cannot be used" in line
