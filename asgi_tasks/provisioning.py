@@ -40,9 +40,9 @@ type Resource = Topic | Subscription
 
 def desired(table: RouteTable) -> list[Resource]:
     """All that the routes need, in the order it has to be made."""
-    dead_letters = list(_dead_letters(table))
+    # Each subscription follows its topic at once: a topic without one loses what is published.
     pairs = [pair for route in table for name in route.names for pair in _pair(table, route, name)]
-    return sorted(dead_letters + pairs, key=lambda resource: isinstance(resource, Subscription))
+    return [*_dead_letters(table), *pairs]
 
 
 def plan(wanted: Iterable[Resource], live: Iterable[str]) -> list[Resource]:

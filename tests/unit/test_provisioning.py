@@ -36,13 +36,13 @@ class TestDesired:
             f"{SUBSCRIPTIONS}-dead-letter-sub",
         ]
 
-    def test_every_name_has_a_topic_and_a_subscription_after_all_topics(self):
+    def test_every_topic_is_followed_by_its_subscription(self):
         assert [resource.name for resource in wanted(TaskRoute(tasks.add, aliases=["sum"]))] == [
             f"{TOPICS}-dead-letter",
-            f"{TOPICS}-add",
-            f"{TOPICS}-sum",
             f"{SUBSCRIPTIONS}-dead-letter-sub",
+            f"{TOPICS}-add",
             f"{SUBSCRIPTIONS}-add-sub",
+            f"{TOPICS}-sum",
             f"{SUBSCRIPTIONS}-sum-sub",
         ]
 
@@ -85,7 +85,8 @@ class TestDesired:
         assert push["oidc_token"]["audience"] == "gyrinx"
 
     def test_alias_is_delivered_like_the_name(self):
-        *_, one, other = wanted(TaskRoute(tasks.add, ack_deadline=60, aliases=["sum"]))
+        resources = wanted(TaskRoute(tasks.add, ack_deadline=60, aliases=["sum"]))
+        one, other = [each for each in resources if isinstance(each, Subscription)][1:]
         assert one.settings == other.settings
 
     def test_dead_letters_are_pulled_and_kept_a_month(self):
