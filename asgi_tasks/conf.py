@@ -3,7 +3,7 @@
 import difflib
 import functools
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -50,11 +50,15 @@ class BackendOptions:
     certs_url: str = GOOGLE_CERTS_URL
     publish_timeout: float = 10  # the whole budget of one enqueue
     threads: int = 8  # lanes for sync work
-    # SECRET_KEY unless given; its fallbacks verify as well
-    signing_key: str = field(default="", repr=False)
+    # SECRET_KEY and its fallbacks unless given; of several the first signs, and all verify
+    signing_key: str | Sequence[str] = field(default="", repr=False)
     max_message_bytes: int = 9_000_000  # Pub/Sub takes 10 MB a request
     service_timeout: float = 300  # Cloud Run's request timeout
     log_results: bool = True  # the first 200 characters of a result
+
+    def __post_init__(self) -> None:
+        if isinstance(self.signing_key, list):
+            object.__setattr__(self, "signing_key", tuple(self.signing_key))
 
     @property
     def endpoint(self) -> str:
@@ -69,8 +73,9 @@ class BackendOptions:
     @property
     def signing_keys(self) -> tuple[str, ...]:
         """The key that signs messages, then all that still verify them."""
-        key = self.signing_key or settings.SECRET_KEY
-        return (key, *settings.SECRET_KEY_FALLBACKS)
+        if not self.signing_key:
+            return (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+        return (self.signing_key,) if isinstance(self.signing_key, str) else (*self.signing_key,)
 
     @property
     def max_body_bytes(self) -> int:
@@ -165,13 +170,19 @@ def _is_url(value: Any) -> bool:
     return bool(host) and is_safe and "@" not in parts.netloc and not parts.fragment
 
 
+def _is_keys(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return bool(value) and all(isinstance(key, str) and key for key in value)
+    return isinstance(value, str)
+
+
 def _is_origin(value: Any) -> bool:
     return _is_url(value) and urlsplit(value).path in ("", "/") and not set("?#") & set(value)
 
 
 _is_project = _matches(r"([a-z0-9.-]+:)?[a-z][a-z0-9-]*")  # an old id bears a domain
 _is_email = _matches(r"[^@\s:]+@[^@\s:]+")  # a colon: it is IAM's "serviceAccount:..."
-_is_path = _matches(r"/[\w.~/-]*")  # as it stands in the request: nothing to unquote
+_is_path = _matches(r"/[\w.~/-]+")  # as it stands in the request: nothing to unquote
 _is_name = _matches(r"[A-Za-z][A-Za-z0-9-]*")
 _URL = "an https URL; http is accepted for this machine alone (localhost, 127.0.0.1)"
 _NAME = "letters, digits and hyphens, a letter first"
@@ -187,7 +198,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "certs_url": (_is_url, _URL),
     "publish_timeout": (_is_number(0.1, 600), "0.1 to 600 seconds"),
     "threads": (_is_integer(1, 1000), "a whole number from 1 to 1000"),
-    "signing_key": (lambda value: isinstance(value, str), "a string"),
+    "signing_key": (_is_keys, "a string, or a list of strings of which the first signs"),
     "max_message_bytes": (_is_integer(1_000, 9_900_000), "1,000 to 9,900,000 bytes"),
     "service_timeout": (_is_number(1, 3600), "1 to 3600 seconds"),
     "log_results": (lambda value: isinstance(value, bool), "True or False"),

@@ -61,12 +61,12 @@ RIGHT = {
     "push_service_account": ["a@b.iam.gserviceaccount.com"],
     "environment": NAMES["right"],
     "topic_prefix": NAMES["right"],
-    "push_path": ["/tasks/pubsub/", "/", "/_/push", "/v1.2/push~x"],
+    "push_path": ["/tasks/pubsub/", "/_/push", "/v1.2/push~x"],
     "push_audience": ["", "gyrinx", "https://gyrinx.app/tasks/pubsub/"],
     "certs_url": [*URLS["right"], GOOGLE_CERTS_URL, "https://a.example/certs?alt=json"],
     "publish_timeout": [0.1, 10, 2.5, 600],
     "threads": [1, 8, 1000],
-    "signing_key": ["", "a secret key"],
+    "signing_key": ["", "a secret key", ("new", "old")],
     "max_message_bytes": [1_000, 9_900_000],
     "service_timeout": [1, 0.5e1, 3600],
     "log_results": [True, False],
@@ -80,12 +80,24 @@ WRONG = {
     "push_service_account": ["pusher", "a@", "@b", "a b@c", "serviceAccount:a@b", "a@b@c", 1],
     "environment": NAMES["wrong"],
     "topic_prefix": NAMES["wrong"],
-    "push_path": ["", "tasks/", "/tasks?x", "/tasks#x", "/a b/", "/a\n", "/%41", "/é/", None, 1],
+    "push_path": [
+        "",
+        "/",
+        "tasks/",
+        "/tasks?x",
+        "/tasks#x",
+        "/a b/",
+        "/a\n",
+        "/%41",
+        "/é/",
+        None,
+        1,
+    ],
     "push_audience": [" a", "a\n", "a\nb", None, 1, ["a"]],
     "certs_url": URLS["wrong"],
     "publish_timeout": [0, 0.09, 601, -1, float("nan"), float("inf"), "10", "", None, True],
     "threads": [0, 1001, 8.0, "8", "", None, True, False],
-    "signing_key": [b"bytes", None, 1, ["a"]],
+    "signing_key": [b"bytes", None, 1, [], [""], ["new", 1]],
     "max_message_bytes": [999, 9_900_001, 1e6, "1000", "", None, True],
     "service_timeout": [0, 3601, "300", "", None, True, float("nan")],
     "log_results": [0, 1, "", "False", None],
@@ -241,11 +253,23 @@ def test_audience_is_the_endpoint_unless_given(given, audience):
     assert parse_options(REQUIRED | given).audience == audience
 
 
-@pytest.mark.parametrize(("given", "first"), [({}, "site"), ({"signing_key": "own"}, "own")])
-def test_signing_key_is_the_secret_key_unless_given(settings, given, first):
+@pytest.mark.parametrize(
+    ("given", "keys"),
+    [
+        ({}, ("site", "old", "older")),
+        ({"signing_key": "own"}, ("own",)),
+        ({"signing_key": ["own", "site"]}, ("own", "site")),
+    ],
+    ids=["none", "one", "several"],
+)
+def test_signing_keys_are_the_secret_key_and_its_fallbacks_unless_given(settings, given, keys):
     settings.SECRET_KEY = "site"
     settings.SECRET_KEY_FALLBACKS = ["old", "older"]
-    assert parse_options(REQUIRED | given).signing_keys == (first, "old", "older")
+    assert parse_options(REQUIRED | given).signing_keys == keys
+
+
+def test_options_with_several_signing_keys_are_hashable():
+    assert hash(parse_options(REQUIRED | {"signing_key": ["new", "old"]}))
 
 
 def test_body_cap_has_room_for_the_largest_message():
