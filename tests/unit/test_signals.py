@@ -132,6 +132,21 @@ async def test_logging_that_raises_changes_nothing(result, caplog):
     assert "a broken filter" in caplog.text
 
 
+async def test_receiver_may_be_unhashable(result):
+    called = []
+
+    class Receiver:
+        __hash__ = None
+
+        def __call__(self, **kwargs):
+            called.append(kwargs["task_result"])
+
+    receiver = Receiver()
+    with connected(task_started, receiver):
+        await asend(task_started, PubSubBackend, result)
+    assert called == [result]
+
+
 async def test_receiver_of_another_sender_is_not_called(result):
     heard = []
 
