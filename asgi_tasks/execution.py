@@ -159,8 +159,13 @@ class _Run(ABC):
             del _runs[self._key]
 
     def _when_done(self, task: asyncio.Task[Report]) -> None:
-        is_useful = not task.cancelled() and task.exception() is None
-        if self._was_left and is_useful and task.result().outcome.is_acknowledged:
+        name, task_id = self._key[1:]
+        if task.cancelled() or task.exception() or not self._was_left:
+            self._forget()
+            return
+        outcome = task.result().outcome
+        logger.info("Task %s %s after its push was given up: id=%s", name, outcome.word, task_id)
+        if outcome.is_acknowledged:
             # Nobody was answered yet; the redelivery shall be, without a second run.
             task.get_loop().call_later(REMEMBERED, self._forget)
         else:
@@ -189,7 +194,11 @@ class _CoroutineRun(_Run):
 
 
 class _SyncRun(_Run):
-    """A function, in a lane. Its thread cannot be stopped; who waits for it can leave."""
+    """A function, in a lane. Its thread cannot be stopped; who waits for it can leave.
+
+    It is decided once, by whoever comes first: its thread starts it, or the last who waits for a
+    lane prevents it. After that it runs to its end, or never.
+    """
 
     def __init__(self, key: _Key, delivery: Delivery, lanes: Lanes) -> None:
         super().__init__(key, delivery, lanes)
@@ -271,6 +280,10 @@ class _Attempt:
 
     def succeed(self, value: Any) -> Report:
         """Record the return value."""
+        if _is_unfinished(value):
+            # A decorator hides a coroutine, or the task is a generator: its body has not run.
+            kind = type(value).__name__
+            return self.fail(TypeError(f"the task returned a {kind} instead of running"))
         try:
             value = normalize_json(value)
             json.dumps(value, allow_nan=False)
@@ -306,6 +319,13 @@ class _Attempt:
         object.__setattr__(self.result, "finished_at", _now())
         object.__setattr__(self.result, "status", status)
         object.__setattr__(self.result, "_return_value", value)
+
+
+def _is_unfinished(value: Any) -> bool:
+    if inspect.iscoroutine(value):
+        value.close()
+        return True
+    return inspect.isawaitable(value) or inspect.isgenerator(value) or inspect.isasyncgen(value)
 
 
 def _now() -> datetime:

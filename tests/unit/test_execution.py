@@ -14,7 +14,7 @@ from django.tasks import TaskResultStatus, task
 from django.tasks.signals import task_finished, task_started
 from django.utils.translation import gettext_lazy
 
-from asgi_tasks import Discard, TaskRoute
+from asgi_tasks import Discard, TaskRoute, execution
 from asgi_tasks.backends import PubSubBackend
 from asgi_tasks.execution import GRACE, Delivery, Outcome, execute
 from asgi_tasks.lanes import Borrower, Lanes
@@ -389,6 +389,25 @@ async def test_django_logs_a_failure_with_its_traceback(stage, caplog, request, 
     assert line.exc_info[1] is error
 
 
+async def _hidden():
+    raise AssertionError("it runs")
+
+
+async def _asynchronous():
+    yield
+
+
+@pytest.mark.parametrize(
+    "do",
+    [_hidden, _asynchronous, lambda: (each for each in [1])],
+    ids=["coroutine", "async generator", "generator"],
+)
+async def test_task_that_returns_unfinished_work_has_failed(stage, heard, do):
+    report = await stage.run(stage.deliver(act_sync, do))
+    assert report.outcome is Outcome.FAILED
+    assert [status for *_, status, _ in heard][-1] == TaskResultStatus.FAILED
+
+
 # Deadlines
 
 
@@ -574,6 +593,30 @@ async def test_redelivery_is_answered_by_the_run_whose_push_left(stage, leave):
     await stage.settled()
     report = await stage.run(_again(delivery))
     assert (report.outcome, report.result, gate.runs) == (Outcome.SUCCEEDED, "through", 1)
+
+
+async def test_run_whose_push_left_is_forgotten_after_a_while(stage, monkeypatch):
+    monkeypatch.setattr(execution, "REMEMBERED", 0)
+    gate = Gate()
+    delivery = stage.deliver(act_sync, gate.wait)
+    await _leave(stage, delivery, gate, "times out")
+    gate.open()
+    await stage.settled()
+    await stage.drained()
+    await stage.run(_again(delivery))
+    assert gate.runs == 2
+
+
+async def test_end_of_a_run_whose_push_left_is_logged(stage, caplog):
+    caplog.set_level(logging.INFO, "asgi_tasks")
+    gate = Gate()
+    delivery = stage.deliver(act_sync, gate.wait)
+    await _leave(stage, delivery, gate, "times out")
+    gate.open()
+    await stage.settled()
+    (line,) = [r.getMessage() for r in caplog.records if r.name == "asgi_tasks"]
+    task_id = delivery.message.task_id
+    assert line == f"Task act_sync succeeded after its push was given up: id={task_id}"
 
 
 async def test_redelivery_after_a_failure_nobody_was_told_of_runs_again(stage):
