@@ -18,7 +18,7 @@ from .exceptions import (
     PushRefused,
     UnsupportedMediaType,
 )
-from .execution import Delivery, Report, execute
+from .execution import Delivery, execute
 from .lanes import get_lanes
 from .messages import PushEnvelope, TaskMessage, is_signed
 from .oidc import Certificates, PushTokenVerifier
@@ -52,7 +52,8 @@ async def receive(
     try:
         status = await _receive(backend, method, headers, read, received)
     except PushRefused as refusal:
-        logger.warning("Push refused with %s: %s", refusal.status, refusal)
+        notes = getattr(refusal, "__notes__", [])
+        logger.warning("Push refused with %s: %s", refusal.status, " ".join([str(refusal), *notes]))
         status = refusal.status
     except Exception:
         logger.exception("Push not answered for by its task: an error in asgi_tasks or its set-up")
@@ -68,8 +69,7 @@ async def _receive(
         raise MethodNotAllowed(f"method {method[:20]!r}")
     await _get_verifier(options).verify(headers.get("authorization", ""))
     envelope = PushEnvelope.decode(await _read_body(headers, read, options.max_body_bytes))
-    message = TaskMessage.decode(envelope.data)
-    route = _match(backend.routes, envelope, message)
+    message, route = _match(backend.routes, envelope)
     delivery = Delivery(
         route=route,
         message=message,
@@ -78,8 +78,12 @@ async def _receive(
         backend=backend.alias,
         sender=type(backend),
     )
-    report = await execute(delivery, get_lanes(options.threads))
-    _log(delivery, envelope, report, options)
+    try:
+        report = await execute(delivery, get_lanes(options.threads))
+    except asyncio.CancelledError:
+        _log(delivery, envelope, "was left by its client", options)
+        raise
+    _log(delivery, envelope, report.outcome.word, options, report.result)
     return report.outcome.status
 
 
@@ -97,8 +101,18 @@ async def _read_body(headers: Mapping[str, str], read: Read, limit: int) -> byte
         raise BodyTooSlow(f"no whole body in {BODY_TIMEOUT} seconds") from error
 
 
-def _match(routes: RouteTable, envelope: PushEnvelope, message: TaskMessage) -> TaskRoute:
-    """The message's route, if the push came the way of this route and with its arguments."""
+def _match(routes: RouteTable, envelope: PushEnvelope) -> tuple[TaskMessage, TaskRoute]:
+    """The message and its route, if it came the way of this route."""
+    try:
+        message = TaskMessage.decode(envelope.data)
+        return message, _find_route(routes, envelope, message)
+    except PushRefused as refusal:
+        ids = f"message={envelope.message_id} subscription={envelope.subscription}"
+        refusal.add_note(f"{ids} attempt={envelope.delivery_attempt}")
+        raise
+
+
+def _find_route(routes: RouteTable, envelope: PushEnvelope, message: TaskMessage) -> TaskRoute:
     route = routes.resolve(message.task_name)
     if envelope.subscription != routes.subscription(message.task_name):
         raise PermissionDenied(f"{message.task_name} does not come from this subscription")
@@ -121,7 +135,11 @@ def _get_verifier(options: BackendOptions) -> PushTokenVerifier:
 
 
 def _log(
-    delivery: Delivery, envelope: PushEnvelope, report: Report, options: BackendOptions
+    delivery: Delivery,
+    envelope: PushEnvelope,
+    outcome: str,
+    options: BackendOptions,
+    result: Any = None,
 ) -> None:
     elapsed = asyncio.get_running_loop().time() - delivery.received
     fields: dict[str, Any] = {
@@ -130,11 +148,11 @@ def _log(
         "message_id": envelope.message_id,
         "attempt": delivery.attempt,
         "duration_ms": round(elapsed * 1000),
-        "outcome": report.outcome.word,
+        "outcome": outcome,
     }
     line = "Task %(task_name)s %(outcome)s in %(duration_ms)s ms: id=%(task_id)s "
     line += "message=%(message_id)s attempt=%(attempt)s"
-    if options.log_results and report.result is not None:
-        fields["result"] = json.dumps(report.result)[:RESULT_CHARACTERS]
+    if options.log_results and result is not None:
+        fields["result"] = json.dumps(result)[:RESULT_CHARACTERS]
         line += " result=%(result)s"
     logger.info(line, fields, extra=fields)

@@ -53,7 +53,7 @@ class PushRefused(AsgiTasksError):
 
 
 class InvalidMessage(PushRefused):
-    """The push is not a message this library wrote."""
+    """The message cannot be read, or could not be if it were sent."""
 
     status = 400
 

@@ -25,7 +25,7 @@ MAX_ATTRIBUTES = 1000  # Pub/Sub takes 100 from a publisher and adds its own
 MAX_INTEGER_BITS = 14_000
 TASK_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}", re.ASCII)
 IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
-PUBSUB_NAME = re.compile(r"projects/[^/\s]{1,255}/subscriptions/[^/\s]{1,255}", re.ASCII)
+PUBSUB_NAME = re.compile(r"projects/[\w.:-]{1,255}/subscriptions/[\w.~+%-]{1,255}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
