@@ -112,6 +112,8 @@ class Certificates:
         try:
             return self._by_key[key_id]
         except KeyError:
+            if self._clock() >= self._fresh_until:
+                raise Unavailable("the certificates are out of date") from None
             raise Unauthenticated("the token is signed with an unknown key") from None
 
     async def _fetch_once(self) -> None:
@@ -194,7 +196,7 @@ def _check_claim_types(claims: dict[str, Any]) -> None:
     if not all(type(moment) is int for moment in (issued, expires, not_before)):
         raise Unauthenticated("a time in the token is not an integer")
     if not 0 < expires - issued <= TOKEN_LIFE + CLOCK_SKEW:
-        raise Unauthenticated("the token lives longer than an hour")
+        raise Unauthenticated("the times in the token are missing, or over an hour apart")
     if not_before > time.time() + CLOCK_SKEW:
         raise Unauthenticated("the token is not valid yet")
     if not isinstance(claims.get("aud"), str) or claims.get("iss") not in ISSUERS:
