@@ -15,7 +15,7 @@ from collections import defaultdict, deque
 from collections.abc import AsyncGenerator, Coroutine, Iterator
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 # One request carries at most this; Pub/Sub's own limits are 1,000 messages and 10 MB.
 MAX_BATCH_MESSAGES = 500
@@ -45,7 +45,7 @@ async def publish(topic: str, data: bytes, attributes: dict[str, str], *, budget
     try:
         publisher = await _get_publisher()
     except Exception as error:
-        reason = f"Google's credentials cannot be read: {error!r}"
+        reason = f"a publisher cannot be made with these credentials: {error!r}"
         raise PublishError(reason, maybe_published=False) from error
     return await publisher.publish(topic, data, attributes, budget=budget)
 
@@ -158,13 +158,13 @@ class Publisher:
         try:
             ids = await self._request(topic, batch)
         except Exception as error:
-            is_transient, is_uncertain = _classify(error, sent=batch[0].maybe_published)
+            verdict = _classify(error, sent=batch[0].maybe_published)
             for pending, was_uncertain in zip(batch, uncertain, strict=True):
                 pending.cause = error
-                pending.maybe_published = was_uncertain or is_uncertain
-                if not is_transient:
+                pending.maybe_published = was_uncertain or verdict.is_uncertain
+                if not verdict.is_transient:
                     pending.fail()
-            return not is_transient
+            return not verdict.is_transient
         for pending, message_id in zip(batch, ids, strict=True):
             if not pending.confirmed.done():
                 pending.confirmed.set_result(message_id)
@@ -216,8 +216,13 @@ def _pauses() -> Iterator[float]:
 _RETRIED = (408, 409, 499)
 
 
-def _classify(error: Exception, *, sent: bool) -> tuple[bool, bool]:
-    """Whether to try again, and whether the broker may have the message.
+class _Verdict(NamedTuple):
+    is_transient: bool  # worth another try
+    is_uncertain: bool  # the broker may have the message
+
+
+def _classify(error: Exception, *, sent: bool) -> _Verdict:
+    """What a failed request means.
 
     https://cloud.google.com/pubsub/docs/reference/error-codes
     """
@@ -230,15 +235,16 @@ def _classify(error: Exception, *, sent: bool) -> tuple[bool, bool]:
 
     match error:
         case ClientConnectorError() | ConnectionTimeoutError():
-            return True, False
+            return _Verdict(is_transient=True, is_uncertain=False)
         case ClientResponseError(status=429):
-            return True, False
+            return _Verdict(is_transient=True, is_uncertain=False)
         case ClientResponseError(status=status) if 400 <= status < 500 and status not in _RETRIED:
-            return False, False
+            return _Verdict(is_transient=False, is_uncertain=False)
         case ClientError() | OSError() | ValueError():  # TimeoutError is an OSError
-            return sent or not isinstance(error, ValueError), sent
+            is_transient = sent or not isinstance(error, ValueError)
+            return _Verdict(is_transient=is_transient, is_uncertain=sent)
         case _:
-            return False, sent
+            return _Verdict(is_transient=False, is_uncertain=sent)
 
 
 async def _get_publisher() -> Publisher:
