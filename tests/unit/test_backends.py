@@ -4,6 +4,7 @@ import json
 import threading
 from datetime import date
 
+import hypothesis
 import pytest
 from aiohttp import web
 from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
@@ -11,6 +12,7 @@ from django.tasks import TaskResultStatus, default_task_backend, task
 from django.tasks.exceptions import InvalidTask
 from django.tasks.signals import task_enqueued
 from django.utils import timezone
+from hypothesis import strategies
 
 from asgi_tasks import (
     EnqueueError,
@@ -369,3 +371,53 @@ tasks.add.enqueue(1, 2)
 heavy = ("grpc", "google.cloud.pubsub")
 print([name for name in sys.modules if name.startswith(heavy)], "gcloud.aio.pubsub" in sys.modules)
 """
+
+
+# What enqueue accepts, a push accepts
+
+values = strategies.recursive(
+    strategies.none()
+    | strategies.booleans()
+    | strategies.integers()
+    | strategies.floats()
+    | strategies.text()
+    | strategies.binary()
+    | strategies.sampled_from(["\ud800", {1: 2}, object()]),
+    lambda inner: (
+        strategies.lists(inner)
+        | strategies.tuples(inner)
+        | strategies.dictionaries(strategies.text(), inner)
+    ),
+    max_leaves=10,
+)
+
+
+@hypothesis.settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
+)
+@hypothesis.given(
+    args=strategies.lists(values, max_size=3),
+    kwargs=strategies.dictionaries(strategies.text(), values, max_size=3),
+)
+def test_what_enqueue_accepts_a_push_accepts(broker, settings, args, kwargs):
+    broker.published.clear()
+    try:
+        result = tasks.echo.enqueue(*args, **kwargs)
+    except InvalidArguments:
+        assert broker.published == []
+        return
+    ((_, published),) = broker.published
+    routes = default_task_backend.routes
+    # The client writes base64 for URLs, and Pub/Sub pushes the common one.
+    data = base64.b64encode(base64.urlsafe_b64decode(published["data"])).decode()
+    push = {
+        "message": published | {"messageId": "1", "data": data},
+        "subscription": routes.subscription("echo"),
+    }
+    envelope = PushEnvelope.decode(json.dumps(push).encode())
+    message = TaskMessage.decode(envelope.data)
+    routes.resolve(message.task_name).bind(message.args, message.kwargs)
+    assert (message.args, message.kwargs) == (result.args, result.kwargs)
+    assert is_signed(message, envelope, [settings.SECRET_KEY])
