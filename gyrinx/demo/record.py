@@ -19,29 +19,27 @@ class Record:
         return json.loads(fetch(self.url))["messages"]
 
     def new_lines(self):
-        """One line a finished delivery, each once, in order."""
-        finished = [
-            (delivery["finished_at"], message, delivery)
-            for message in self.messages()
-            for delivery in message["deliveries"]
-            if delivery["finished_at"] and key(message, delivery) not in self.shown
-        ]
-        for _, message, delivery in sorted(finished, key=lambda found: found[0]):
-            self.shown.add(key(message, delivery))
-            yield line(message, delivery)
+        """One line for each message published and each delivery finished, once, in order."""
+        events = sorted(event for message in self.messages() for event in events_of(message))
+        for event in events:
+            if event not in self.shown:
+                self.shown.add(event)
+                yield line(*event)
 
 
-def key(message, delivery):
-    return message["message_id"], message["subscription"], delivery["attempt"]
-
-
-def line(message, delivery):
+def events_of(message):
     attributes = message["attributes"]
-    return (
-        f"{clock(delivery['finished_at'])}  {attributes.get('task_name', '?'):26}"
-        f" {attributes.get('task_id', '?'):36} attempt {delivery['attempt']}"
-        f"  {answer(delivery)}  {duration(delivery['sent_at'], delivery['finished_at'])} ms"
-    )
+    who = f"{attributes.get('task_name', '?'):26} {attributes.get('task_id', '?')}"
+    yield message["published_at"], "published", who, ""
+    for delivery in message["deliveries"]:
+        if delivery["finished_at"]:
+            took = duration(delivery["sent_at"], delivery["finished_at"])
+            what = f"attempt {delivery['attempt']}  {answer(delivery)}  {took} ms"
+            yield delivery["finished_at"], "pushed", who, what
+
+
+def line(moment, event, who, what):
+    return f"{clock(moment)}  {event:9}  {who}  {what}".rstrip()
 
 
 def answer(delivery):

@@ -23,7 +23,8 @@ Open {site} and
   - open a gang and change a fighter: recalculate_list_costs works out the gang's rating
   - open a campaign and ask for its report: generate_campaign_report writes the PDF
 
-Each line below is a task that Pub/Sub's emulator pushed to the site. Ctrl-C stops everything.
+Each line below is a task: published to Pub/Sub's emulator, then pushed to the site with a signed
+token, run, and answered. Ctrl-C stops everything.
 """
 
 
