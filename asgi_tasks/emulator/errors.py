@@ -49,6 +49,13 @@ class FailedPrecondition(EmulatorError):
     http_status = 400
 
 
+class PermissionDenied(EmulatorError):
+    """Nobody is asked who they are, but a web page is not somebody at this machine."""
+
+    status = "PERMISSION_DENIED"
+    http_status = 403
+
+
 class Unimplemented(EmulatorError):
     """Google's Pub/Sub can do this, the emulator cannot."""
 

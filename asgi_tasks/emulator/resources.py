@@ -210,6 +210,8 @@ def _push_target(config: Protobuf) -> PushTarget | None:
 
 
 def _is_web_address(text: str) -> bool:
+    if not text.isprintable():
+        return False
     try:
         url = urlsplit(text)
         return url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0

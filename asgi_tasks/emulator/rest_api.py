@@ -1,17 +1,26 @@
 """The calls over REST: JSON to the same requests as gRPC's, and the responses back to JSON."""
 
 import json
+import logging
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from google.protobuf import json_format  # type: ignore[import-untyped]
 
 from asgi_tasks.emulator.api import PubSubApi
 from asgi_tasks.emulator.calls import CALLS, Call
-from asgi_tasks.emulator.errors import EmulatorError, InvalidArgument, Unimplemented
+from asgi_tasks.emulator.errors import (
+    EmulatorError,
+    InvalidArgument,
+    PermissionDenied,
+    Unimplemented,
+)
 from asgi_tasks.emulator.resources import Protobuf
+
+logger = logging.getLogger("asgi_tasks.emulator")
 
 type Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -28,6 +37,8 @@ def add_routes(app: web.Application, api: PubSubApi) -> None:
 async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refusals in the form Google's APIs give them."""
     try:
+        if "Origin" in request.headers:
+            raise PermissionDenied("The emulator does not serve pages of other origins.")
         return await handler(request)
     except EmulatorError as error:
         return _error(error.http_status, error.status, error.message)
@@ -36,6 +47,9 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
             raise
         status = _STATUS_NAMES.get(error.status, "INVALID_ARGUMENT")
         return _error(error.status, status, error.reason)
+    except Exception:
+        logger.exception("%s failed", request.method)
+        return _error(500, "INTERNAL", "The emulator failed; its log says how.")
 
 
 def _error(code: int, status: str, message: str) -> web.Response:
@@ -69,7 +83,7 @@ async def _read(call: Call, request: web.Request) -> Protobuf:
 async def _body(request: web.Request) -> dict[str, Any]:
     try:
         document = json.loads(await request.read() or b"{}")
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, HttpProcessingError, web.RequestPayloadError) as error:
         raise InvalidArgument(f"Invalid JSON payload received. {error}") from error
     if not isinstance(document, dict):
         raise InvalidArgument("Invalid JSON payload received. It is not an object.")

@@ -1,6 +1,7 @@
 """Puts the parts together: broker, pusher, gRPC and REST behind one port."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -14,6 +15,9 @@ from asgi_tasks.emulator.clock import steady_clock
 from asgi_tasks.emulator.port import Port
 from asgi_tasks.emulator.push import Pusher
 from asgi_tasks.emulator.tokens import SigningKey, TokenMint
+
+# It would log each malformed request with a traceback; rest_api answers for our own mistakes.
+logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
 
 # Base64 makes a third more of a request's 10 MB.
 MAX_BODY_BYTES = 40_000_000

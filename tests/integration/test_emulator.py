@@ -685,6 +685,20 @@ async def test_rest_refusals_have_googles_form(rest, verb, path, body, code, sta
     assert error["message"]
 
 
+async def test_page_of_another_origin_is_refused(rest, names):
+    async with rest.put(f"/v1/{names.topic}", headers={"Origin": "https://evil.example"}) as answer:
+        assert answer.status == 403
+        assert (await answer.json())["error"]["status"] == "PERMISSION_DENIED"
+
+
+async def test_body_that_cannot_be_unpacked_is_refused(rest, names):
+    async with rest.post(
+        f"/v1/{names.topic}:publish", data=b"xx", headers={"Content-Encoding": "gzip"}
+    ) as answer:
+        assert answer.status == 400
+        assert (await answer.json())["error"]["status"] == "INVALID_ARGUMENT"
+
+
 async def test_second_creation_over_rest_is_a_conflict(rest, names):
     await rest.put(f"/v1/{names.topic}")
     async with rest.put(f"/v1/{names.topic}") as answer:
