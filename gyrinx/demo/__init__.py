@@ -4,6 +4,7 @@ import urllib.request
 
 # A proxy of the environment has no business between processes of this machine.
 NO_PROXY = urllib.request.ProxyHandler({})
+OPENER = urllib.request.build_opener(NO_PROXY)
 
 
 class DemoError(Exception):
@@ -11,5 +12,5 @@ class DemoError(Exception):
 
 
 def fetch(url):
-    with urllib.request.build_opener(NO_PROXY).open(url, timeout=5) as response:
+    with OPENER.open(url, timeout=5) as response:
         return response.read()

@@ -1,12 +1,13 @@
-"""Child processes that do not outlive the demo, however it ends."""
+"""Child processes that do not outlive the demo, unless it is killed with SIGKILL."""
 
+import fcntl
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from django.conf import settings
@@ -26,7 +27,8 @@ class Children:
 
     def __init__(self, logs: Path, environ: dict[str, str]):
         self.logs = logs
-        self.environ = {**os.environ, "PYTHONUNBUFFERED": "1", **environ}
+        inherited = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+        self.environ = {**inherited, "PYTHONUNBUFFERED": "1", **environ}
         self.running: dict[str, subprocess.Popen] = {}
         self.busy = self.interrupted = False
 
@@ -80,9 +82,8 @@ class Children:
     def failure(self, name):
         lines = self.log(name).read_text(errors="replace").strip().splitlines()
         status = self.running[name].returncode
-        return DemoError(
-            f"{name} ended with status {status}: {lines[-1] if lines else 'no output'}"
-        )
+        last = lines[-1] if lines else "no output"
+        return DemoError(f"{name} ended with status {status}, see {self.log(name)}: {last}")
 
     def log(self, name):
         return self.logs / f"{name}.log"
@@ -102,6 +103,20 @@ class Children:
 def send(process, number):
     with suppress(ProcessLookupError):
         os.killpg(process.pid, number)
+
+
+@contextmanager
+def only_one(folder: Path):
+    """Hold the folder: two demos would share a database and write over each other's logs."""
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise DemoError(
+                f"a demo is running in {folder.parent} already: stop it, or choose another folder"
+                " with GYRINX_VAR=/tmp/demo make demo"
+            ) from None
+        yield
 
 
 def check_port(port, option):

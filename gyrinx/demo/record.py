@@ -29,13 +29,19 @@ class Record:
 
 def events_of(message):
     attributes = message["attributes"]
-    who = f"{attributes.get('task_name', '?'):26} {attributes.get('task_id', '?')}"
+    name, task_id = (printable(attributes.get(key, "?")) for key in ("task_name", "task_id"))
+    who = f"{name:26} {task_id}"
     yield message["published_at"], "published", who, ""
     for delivery in message["deliveries"]:
         if delivery["finished_at"]:
             took = duration(delivery["sent_at"], delivery["finished_at"])
             what = f"attempt {delivery['attempt']}  {answer(delivery)}  {took} ms"
             yield delivery["finished_at"], "pushed", who, what
+
+
+def printable(text):
+    """Whoever publishes to the emulator chooses it, and a terminal obeys escape sequences."""
+    return text if text.isprintable() else ascii(text)
 
 
 def line(moment, event, who, what):

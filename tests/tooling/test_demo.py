@@ -92,6 +92,36 @@ def test_crash_of_the_emulator_ends_the_demo(demo, ports):
     assert session_of(process) == {}
 
 
+def test_second_demo_in_a_folder_is_one_line(demo, ports):
+    demo(*ports).wait_for(READY)
+    second = demo("--port", free_port(), "--emulator-port", free_port())
+    assert second.wait() == 1
+    (line,) = second.output.splitlines()
+    assert line.startswith("CommandError: a demo is running in ")
+
+
+def test_database_of_the_shell_is_left_alone(demo, tmp_path, monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/somebodys.sqlite3")
+    assert demo("--once").wait() == 0
+    assert not (tmp_path / "somebodys.sqlite3").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--port", "99999"), "'99999' is not a port: a number from 1 to 65535"),
+        (("--emulator-port", "0"), "'0' is not a port: a number from 1 to 65535"),
+        (("--port", "9", "--emulator-port", "9"), "cannot share a port"),
+    ],
+    ids=["too large", "zero", "the same"],
+)
+def test_impossible_port_is_said_at_once(demo, options, reason):
+    process = demo(*options)
+    assert process.wait() != 0
+    assert reason in process.output
+    assert "Traceback" not in process.output
+
+
 @pytest.mark.parametrize("option", ["--port", "--emulator-port"])
 def test_taken_port_is_one_line(demo, ports, option):
     with socket.create_server(("127.0.0.1", 0)) as listener:

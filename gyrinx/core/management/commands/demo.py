@@ -1,6 +1,7 @@
 import os
 import tempfile
 import time
+from argparse import ArgumentTypeError
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from gyrinx.demo import DemoError, fetch
-from gyrinx.demo.children import Children, Interrupted, check_port, free_ports
+from gyrinx.demo.children import Children, Interrupted, check_port, free_ports, only_one
 from gyrinx.demo.record import Record, answer, is_done, table
 from gyrinx.demo.visitor import play
 from gyrinx.task_routes import task_routes
@@ -19,9 +20,9 @@ WHAT_TO_TRY = """
 Open {site} and
 
   - sign up: send_welcome_email runs, and the e-mail is in {server_log}
-    (or log in as demo, password demo, whose gangs are there already)
+  - log out, and in as demo, password demo, who has gangs and a campaign already
   - open a gang and change a fighter: recalculate_list_costs works out the gang's rating
-  - open a campaign and ask for its report: generate_campaign_report writes the PDF
+  - open the campaign and export a report: generate_campaign_report writes the PDF
 
 Each line below is a task: published to Pub/Sub's emulator, then pushed to the site with a signed
 token, run, and answered. Ctrl-C stops everything.
@@ -35,9 +36,11 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser):
-        parser.add_argument("--port", type=int, default=8000, help="of the site (%(default)s)")
         parser.add_argument(
-            "--emulator-port", type=int, default=8085, help="of the emulator (%(default)s)"
+            "--port", type=port_number, default=8000, help="of the site (%(default)s)"
+        )
+        parser.add_argument(
+            "--emulator-port", type=port_number, default=8085, help="of the emulator (%(default)s)"
         )
         parser.add_argument(
             "--once",
@@ -50,6 +53,8 @@ class Command(BaseCommand):
             port, emulator_port = free_ports(2)
         folder = tempfile.TemporaryDirectory() if once else nullcontext(settings.VAR)
         try:
+            if port == emulator_port:
+                raise DemoError("the site and the emulator cannot share a port")
             check_port(port, "--port")
             check_port(emulator_port, "--emulator-port")
             with folder as var:
@@ -64,6 +69,10 @@ class Command(BaseCommand):
     def run(self, var, site, emulator, once):
         logs = var / "demo"
         logs.mkdir(exist_ok=True)
+        with only_one(logs):
+            self.run_in(var, logs, site, emulator, once)
+
+    def run_in(self, var, logs, site, emulator, once):
         environ = {
             "DJANGO_SETTINGS_MODULE": "gyrinx.settings_local",
             "GYRINX_VAR": str(var),
@@ -103,6 +112,12 @@ class Command(BaseCommand):
         for line in table(messages):
             self.stdout.write(line)
         self.stdout.write(f"{len(messages)} tasks were enqueued, pushed and acknowledged.")
+
+
+def port_number(text):
+    if not text.isdigit() or not 0 < int(text) < 65536:
+        raise ArgumentTypeError(f"{text!r} is not a port: a number from 1 to 65535")
+    return int(text)
 
 
 def start(children, site, emulator):
