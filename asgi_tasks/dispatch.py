@@ -46,7 +46,8 @@ async def receive(
     """Answer one push, after its task has run.
 
     ``headers`` have lower-case names. ``read(limit)`` returns the body, or raises BodyTooLarge if
-    it has more bytes than that; it is called once the caller has proved to be Pub/Sub.
+    it has more bytes than that; it is called once the caller has proved to be Pub/Sub, though a
+    server such as Daphne has read the body by then.
     """
     received = asyncio.get_running_loop().time()
     try:

@@ -14,7 +14,7 @@ die() {
 # What the environment was made from, word for word: a moved folder, another Python, other pins.
 state() {
     echo "$PWD ${PYTHON:-} $wanted $("$venv/bin/python" -V 2>/dev/null)"
-    cat "$lock"
+    cat "$lock" 2>/dev/null
 }
 
 is_ready() {
@@ -42,7 +42,7 @@ choose_python() {
     if [ -n "${PYTHON:-}" ]; then
         case $(version "$PYTHON") in
         3.12 | 3.13 | 3.14) echo "$PYTHON" ;;
-        *) die "PYTHON=$PYTHON is not a Python 3.12, 3.13 or 3.14" ;;
+        *) die "PYTHON=$PYTHON does not run here, or is not Python 3.12, 3.13 or 3.14" ;;
         esac
         return
     fi
@@ -92,6 +92,6 @@ if ! [ -f "$stamp" ] || [ "$(head -n 1 "$stamp")" != "$(state | head -n 1)" ]; t
     make_venv "$python"
 fi
 rm -f "$stamp"
-echo "set-up: installing $lock"
+echo "set-up: installing $lock (about a minute)"
 install "$python"
 state >"$stamp"
