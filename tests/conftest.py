@@ -23,9 +23,12 @@ class Emulator:
         self.url = f"http://{host}"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def emulator():
-    """The emulator, with retries fifty times as fast as Google's."""
+    """The emulator, with retries fifty times as fast as Google's.
+
+    A new one for each module: a site's subscriptions push to its own port.
+    """
     command = (sys.executable, "-m", "asgi_tasks.emulator", "--port", "0", "--time-factor", "0.02")
     with running(*command) as process:
         yield Emulator(process, process.wait_for(r"listening on http://(\S+)")[1])

@@ -92,7 +92,7 @@ def test_no_python_new_enough(project):
 
 def test_chosen_python_is_too_old(project):
     add_python(project, "old", "echo 3.9")
-    assert_refused(set_up(project, PYTHON="old"), "PYTHON=old is not")
+    assert_refused(set_up(project, PYTHON="old"), "PYTHON=old does not run here, or is not")
 
 
 def test_no_venv_module(project):
