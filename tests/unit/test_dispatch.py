@@ -513,7 +513,7 @@ async def test_client_leaves_and_the_coroutine_is_cancelled(client, perform, lin
     assert await connection.receive_nothing()
     [(level, line)] = lines()
     assert level == "INFO"
-    assert line.startswith("Task act was left by its client in ")
+    assert line.startswith("Task act was left unanswered in ")
 
 
 @pytest.mark.parametrize("sent", [b"", b"{"], ids=["before the body", "in the body"])
