@@ -15,6 +15,8 @@ type Receive = Callable[[], Awaitable[Message]]
 type Send = Callable[[Message], Awaitable[None]]
 type Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+SHUTTING_DOWN = dispatch.Answer(503, {})
+
 
 class PushEndpoint:
     """Answers pushes; passes everything else on.
@@ -35,9 +37,14 @@ class PushEndpoint:
             await self.application(scope, receive, send)
             return
         connection = _Connection(scope, receive)
-        answer = await connection.until_gone(
-            dispatch.receive(backend, connection.method, connection.headers, connection.read)
-        )
+        try:
+            answer = await connection.until_gone(
+                dispatch.receive(backend, connection.method, connection.headers, connection.read)
+            )
+        except asyncio.CancelledError:
+            # The server shuts down; it hands on what is sent before this returns.
+            await _respond(send, SHUTTING_DOWN)
+            raise
         if answer is not None:
             await _respond(send, answer)
 

@@ -82,7 +82,7 @@ async def _receive(
     try:
         report = await execute(delivery, get_lanes(options.threads))
     except asyncio.CancelledError:
-        _log(delivery, envelope, "was left unanswered", options)
+        _log(delivery, envelope, "was interrupted", options)
         raise
     _log(delivery, envelope, report.outcome.word, options, report.result)
     return report.outcome.status

@@ -156,6 +156,17 @@ async def count_connections(connection):
     return (await cursor.fetchone())[0]
 
 
+async def test_server_that_is_stopped_answers_503(
+    start_site, emulator, certificates, authorization, tmp_path
+):
+    with start_site(emulator, tmp_path, TESTS_CERTS_URL=certificates.url) as site:
+        bodies = [push_body("wait", 60) for _ in range(50)]
+        pushing = asyncio.create_task(push_all(site, bodies, authorization(site)))
+        await asyncio.to_thread(site.wait_until, lambda: len(site.effects("wait")) == 50)
+        assert await asyncio.to_thread(site.process.stop) == 0
+        assert await pushing == [503] * 50
+
+
 async def test_log_has_one_line_a_delivery_and_no_token(pushed_site, authorization):
     message, header = make_message("echo", "the-argument"), authorization(pushed_site)
     assert await push(pushed_site, make_body(message, attempt=7), header) == 204

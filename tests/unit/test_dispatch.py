@@ -513,7 +513,7 @@ async def test_client_leaves_and_the_coroutine_is_cancelled(client, perform, lin
     assert await connection.receive_nothing()
     [(level, line)] = lines()
     assert level == "INFO"
-    assert line.startswith("Task act was left unanswered in ")
+    assert line.startswith("Task act was interrupted in ")
 
 
 @pytest.mark.parametrize("sent", [b"", b"{"], ids=["before the body", "in the body"])
@@ -528,7 +528,7 @@ async def test_client_leaves_while_it_sends(token, lines, sent):
     assert lines() == []
 
 
-async def test_server_that_cancels_the_connection_is_obeyed(token, perform):
+async def test_server_that_cancels_the_connection_is_obeyed_after_a_503(token, perform):
     started = asyncio.Event()
 
     async def do():
@@ -541,6 +541,7 @@ async def test_server_that_cancels_the_connection_is_obeyed(token, perform):
     await connection.send_input({"type": "http.request", "body": body})
     await asyncio.wait_for(started.wait(), LONG)
     connection.future.cancel()
+    assert (await connection.receive_output(LONG))["status"] == 503
     with pytest.raises(asyncio.CancelledError):
         await connection.future
 
