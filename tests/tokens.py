@@ -65,6 +65,7 @@ class CertificatesServer:
         self.status = 200
         self.max_age = 3600
         self.requests = 0
+        self.location = None  # where a redirecting status leads
         owner = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -73,6 +74,8 @@ class CertificatesServer:
                 self.send_response(owner.status)
                 self.send_header("Cache-Control", f"public, max-age={owner.max_age}")
                 self.send_header("Content-Length", str(len(owner.body)))
+                if owner.location:
+                    self.send_header("Location", owner.location)
                 self.end_headers()
                 self.wfile.write(owner.body)
 

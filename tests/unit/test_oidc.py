@@ -597,3 +597,14 @@ async def certificates_on_this_loop():
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         yield f"http://127.0.0.1:{port}/certs", asked, answer
+
+
+async def test_certificates_are_not_fetched_from_where_a_redirect_leads(server):
+    elsewhere = CertificatesServer({})
+    elsewhere.status, elsewhere.location = 302, server.url
+    try:
+        with pytest.raises(Unavailable):
+            await Certificates(elsewhere.url).get("key-1")
+    finally:
+        elsewhere.close()
+    assert (elsewhere.requests, server.requests) == (1, 0)
