@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any, Self, TypeGuard
 
 from django.utils.crypto import constant_time_compare, salted_hmac
 
@@ -67,7 +67,7 @@ class TaskMessage:
     @classmethod
     def _read(cls, document: dict[str, Any]) -> Self:
         version = document.get("v")
-        if version is None or not _is_int(version) or version < 1:
+        if not _is_int(version) or version < 1:
             raise InvalidMessage("'v' is not a version number")
         if version > VERSION:
             raise TaskNotFound(f"message version {version} is newer than {VERSION}")
@@ -249,5 +249,5 @@ def _attempt(value: Any) -> int | None:
     return value if _is_int(value) and 1 <= value <= 10_000 else None
 
 
-def _is_int(value: Any) -> bool:
+def _is_int(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)

@@ -1,4 +1,4 @@
-"""What Pub/Sub has to hold for the routes to work: plan(desired, live), then apply(changes).
+"""What Pub/Sub has to hold for the routes to work: plan(desired, live), then create what it lists.
 
 Administration by google-cloud-pubsub; the web process never imports it.
 """
