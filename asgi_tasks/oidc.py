@@ -27,6 +27,7 @@ TOKEN_LIFE = 3600
 CLOCK_SKEW = 10
 FETCH_TIMEOUT = 10
 REFETCH_INTERVAL = 60  # between fetches for the sake of an unknown key
+SHORTEST_LIFE = 1  # of certificates, whatever is said of them
 RETRY_INTERVAL = 5  # after a fetch that failed
 STALE_LIFE = 86_400  # certificates serve this much longer if none are to be had
 
@@ -128,7 +129,7 @@ class Certificates:
         try:
             self._by_key, life = await _download(self._url)
             self._fresh_until = self._clock() + life
-            self._next_fetch = self._clock() + REFETCH_INTERVAL
+            self._next_fetch = self._clock() + min(life, REFETCH_INTERVAL)
         except Exception as error:
             self._next_fetch = self._clock() + RETRY_INTERVAL
             logger.warning("Certificates could not be fetched from %s: %r", self._url, error)
@@ -158,7 +159,7 @@ def _is_certificate(value: object) -> bool:
 
 def _max_age(cache_control: str) -> float:
     found = re.search(r"max-age=(\d{1,9})", cache_control)
-    return min(int(found[1]), STALE_LIFE) if found else TOKEN_LIFE
+    return max(SHORTEST_LIFE, min(int(found[1]), STALE_LIFE)) if found else TOKEN_LIFE
 
 
 def _bearer_token(authorization: str) -> str:
