@@ -1,5 +1,7 @@
 """An ASGI-native django.tasks backend for Google Cloud Pub/Sub push."""
 
+from typing import TYPE_CHECKING, Any
+
 from .exceptions import (
     AsgiTasksError,
     Discard,
@@ -9,7 +11,9 @@ from .exceptions import (
     InvalidArguments,
     RouteNotFound,
 )
-from .routes import TaskRoute
+
+if TYPE_CHECKING:
+    from .routes import TaskRoute
 
 __all__ = [
     "AsgiTasksError",
@@ -21,3 +25,12 @@ __all__ = [
     "RouteNotFound",
     "TaskRoute",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Later, because it brings Django: the emulator and the pytest plugin do without.
+    if name == "TaskRoute":
+        from .routes import TaskRoute
+
+        return TaskRoute
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,12 +12,16 @@ class Bell:
 
     def __init__(self) -> None:
         self._rung = asyncio.Event()
+        self._awaited = False
 
     def ring(self) -> None:
-        self._rung.set()
-        self._rung = asyncio.Event()
+        if self._awaited:
+            self._awaited = False
+            self._rung.set()
+            self._rung = asyncio.Event()
 
     async def wait(self, seconds: float | None) -> None:
+        self._awaited = True
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._rung.wait()

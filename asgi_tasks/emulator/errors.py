@@ -1,6 +1,8 @@
 """What a request can be refused with; the names are those of Google's canonical status codes."""
 
-from typing import ClassVar
+from typing import ClassVar, Final
+
+ON_PURPOSE: Final = "This fault was asked for."
 
 
 class EmulatorError(Exception):
@@ -49,8 +51,15 @@ class FailedPrecondition(EmulatorError):
     http_status = 400
 
 
+class Aborted(EmulatorError):
+    """Somebody else was faster: read again what is to be changed."""
+
+    status = "ABORTED"
+    http_status = 409
+
+
 class PermissionDenied(EmulatorError):
-    """Nobody is asked who they are, but a web page is not somebody at this machine."""
+    """The caller may not do that."""
 
     status = "PERMISSION_DENIED"
     http_status = 403
@@ -61,3 +70,32 @@ class Unimplemented(EmulatorError):
 
     status = "UNIMPLEMENTED"
     http_status = 501
+
+
+class Unavailable(EmulatorError):
+    """The service cannot answer now; the client may try again."""
+
+    status = "UNAVAILABLE"
+    http_status = 503
+
+
+class ResourceExhausted(EmulatorError):
+    """A quota is used up; the client may try again later."""
+
+    status = "RESOURCE_EXHAUSTED"
+    http_status = 429
+
+
+class ConnectionLost(Unavailable):
+    """Not to be answered at all: the connection is closed instead."""
+
+
+_ON_REQUEST: Final[dict[int, type[EmulatorError]]] = {
+    error.http_status: error for error in (PermissionDenied, ResourceExhausted, Unavailable)
+}
+REFUSALS: Final = tuple(_ON_REQUEST)  # the HTTP statuses that a call can be refused with on request
+
+
+def refusal(status: int | None, message: str) -> EmulatorError:
+    """The refusal of that HTTP status."""
+    return _ON_REQUEST.get(status or 503, Unavailable)(message)

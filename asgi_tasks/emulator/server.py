@@ -2,47 +2,122 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from random import SystemRandom
+from typing import Any
 
 from aiohttp import web
 
-from asgi_tasks.emulator import grpc_api, inspection, rest_api
-from asgi_tasks.emulator.api import PubSubApi
+from asgi_tasks.emulator.api.services import Services
 from asgi_tasks.emulator.bell import Bell
-from asgi_tasks.emulator.broker import Broker
-from asgi_tasks.emulator.clock import steady_clock
-from asgi_tasks.emulator.port import Port
-from asgi_tasks.emulator.push import Pusher
-from asgi_tasks.emulator.tokens import SigningKey, TokenMint
+from asgi_tasks.emulator.broker.core import Broker
+from asgi_tasks.emulator.broker.faults import Fault, Faults
+from asgi_tasks.emulator.broker.model import Timing
+from asgi_tasks.emulator.clock import Clock
+from asgi_tasks.emulator.console.certificates import Certificates
+from asgi_tasks.emulator.console.controls import Controls
+from asgi_tasks.emulator.console.page import Page
+from asgi_tasks.emulator.console.status import About, Status
+from asgi_tasks.emulator.push.keyring import Keyring
+from asgi_tasks.emulator.push.pusher import Pusher
+from asgi_tasks.emulator.push.sender import Sender
+from asgi_tasks.emulator.push.tokens import TokenMint
+from asgi_tasks.emulator.wire import grpc_api, rest_api
+from asgi_tasks.emulator.wire.middleware import guarded
+from asgi_tasks.emulator.wire.port import Port
 
-# It would log each malformed request with a traceback; rest_api answers for our own mistakes.
-logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+# aiohttp logs each malformed request with a traceback; middleware.py answers for our own mistakes.
+malformed = logging.getLogger("asgi_tasks.emulator.malformed")
+malformed.setLevel(logging.CRITICAL)
 
 # Base64 makes a third more of a request's 10 MB.
 MAX_BODY_BYTES = 40_000_000
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """See docs/reference/emulator.md; cli.py has the same as arguments."""
+
+    host: str = "127.0.0.1"
+    port: int = 8085  # 0: a free one
+    project: str = "emulator-project"
+    timing: Timing = field(default_factory=Timing)
+    enforce_iam: bool = False
+    rotate_keys: float | None = None  # seconds; None: one key for as long as it runs
+    faults: Sequence[Fault] = ()
+    seed: int | None = None  # of the faults; None: another each time
+
+
+class CannotListen(Exception):
+    """The host and port cannot be had."""
+
+
 @asynccontextmanager
-async def emulator(*, host: str, port: int, time_factor: float = 1.0) -> AsyncIterator[int]:
-    """A running emulator; gives the port it listens on. OSError if the port cannot be had."""
-    bell, clock, key = Bell(), steady_clock(), SigningKey()
-    broker = Broker(clock=clock, time_factor=time_factor, on_change=bell.ring)
-    pusher = Pusher(broker, bell=bell, mint=TokenMint(key), clock=clock)
+async def emulator(options: Options) -> AsyncIterator[int]:
+    """A running emulator; gives the port it listens on. Raises CannotListen."""
+    parts = _Parts(options)
     async with (
-        _serving(broker, PubSubApi(broker, bell), key, host=host, port=port) as bound,
-        _in_background(pusher),
+        aclosing(parts.sender),
+        _serving(parts, options) as port,
+        _in_background(parts.pusher.run()),
+        _in_background(parts.keyring.rotate()),
     ):
-        yield bound
+        yield port
+
+
+class _Parts:
+    def __init__(self, options: Options) -> None:
+        self.bell, self.clock = Bell(), Clock()
+        self.keyring = Keyring(rotated_every=options.rotate_keys)
+        self.faults = Faults(_seed(options))
+        for fault in options.faults:
+            self.faults.add(fault)
+        self.broker = Broker(
+            clock=self.clock,
+            timing=options.timing,
+            enforce_iam=options.enforce_iam,
+            on_change=self.bell.ring,
+        )
+        self.sender = Sender(TokenMint(self.keyring))
+        self.pusher = Pusher(
+            self.broker,
+            bell=self.bell,
+            clock=self.clock,
+            faults=self.faults,
+            sender=self.sender,
+        )
+        self.services = Services(self.broker, bell=self.bell, clock=self.clock, faults=self.faults)
+        self.about = About(
+            project=options.project,
+            time_factor=options.timing.factor,
+            enforce_iam=options.enforce_iam,
+        )
+
+    def add_pages(self, app: web.Application) -> None:
+        broker, clock, faults = self.broker, self.clock, self.faults
+        Page().add_routes(app)
+        Status(broker, self.services, clock=clock, faults=faults, about=self.about).add_routes(app)
+        Controls(
+            broker,
+            clock=clock,
+            faults=faults,
+            pusher=self.pusher,
+            project=self.about.project,
+        ).add_routes(app)
+        Certificates(self.keyring).add_routes(app)
+
+
+def _seed(options: Options) -> int:
+    return SystemRandom().getrandbits(32) if options.seed is None else options.seed
 
 
 @asynccontextmanager
-async def _serving(
-    broker: Broker, api: PubSubApi, key: SigningKey, *, host: str, port: int
-) -> AsyncIterator[int]:
-    async with _rest_server(broker, api, key) as rest, _grpc_server(api) as grpc_port:
+async def _serving(parts: _Parts, options: Options) -> AsyncIterator[int]:
+    async with _rest_server(parts) as rest, _grpc_server(parts.services) as grpc_port:
         front = Port(rest=rest, grpc_port=grpc_port)
-        server = await asyncio.get_running_loop().create_server(front, host, port, backlog=2048)
+        server = await _listening(front, options)
         try:
             yield server.sockets[0].getsockname()[1]
         finally:
@@ -50,14 +125,20 @@ async def _serving(
             await front.close()
 
 
+async def _listening(front: Port, options: Options) -> asyncio.Server:
+    loop = asyncio.get_running_loop()
+    try:
+        return await loop.create_server(front, options.host, options.port, backlog=2048)
+    except OSError as error:
+        raise CannotListen(f"{options.host}:{options.port}: {error.strerror}") from error
+
+
 @asynccontextmanager
-async def _rest_server(
-    broker: Broker, api: PubSubApi, key: SigningKey
-) -> AsyncIterator[web.Server]:
-    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[rest_api.errors_as_json])
-    rest_api.add_routes(app, api)
-    inspection.add_routes(app, broker, key)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+async def _rest_server(parts: _Parts) -> AsyncIterator[web.Server]:
+    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[guarded])
+    rest_api.add_routes(app, parts.services)
+    parts.add_pages(app)
+    runner = web.AppRunner(app, access_log=None, logger=malformed, shutdown_timeout=1.0)
     await runner.setup()
     assert runner.server is not None  # noqa: S101 - for the type checker
     try:
@@ -67,8 +148,8 @@ async def _rest_server(
 
 
 @asynccontextmanager
-async def _grpc_server(api: PubSubApi) -> AsyncIterator[int]:
-    server, port = await grpc_api.start(api)
+async def _grpc_server(services: Services) -> AsyncIterator[int]:
+    server, port = await grpc_api.start(services)
     try:
         yield port
     finally:
@@ -76,8 +157,8 @@ async def _grpc_server(api: PubSubApi) -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def _in_background(pusher: Pusher) -> AsyncIterator[None]:
-    running = asyncio.create_task(pusher.run())
+async def _in_background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    running = asyncio.create_task(work)
     try:
         yield
     finally:

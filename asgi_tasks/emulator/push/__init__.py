@@ -1,0 +1,1 @@
+"""Push delivery: the requests, their bodies and their signed tokens."""

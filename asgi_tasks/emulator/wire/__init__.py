@@ -1,0 +1,1 @@
+"""One port, two protocols: adapters that carry the calls of ``api`` over gRPC and over REST."""
