@@ -1,26 +1,10 @@
-import os
-import sys
-
 import pytest
 
-from tests.processes import running
+import tests.environment  # noqa: F401 - before anything reads the variables it takes away
+from asgi_tasks.testing import emulator_process
 
-# What a developer's shell may hold is not the tests' business.
-for _name in (
-    "PUBSUB_EMULATOR_HOST",
-    "GOOGLE_APPLICATION_CREDENTIALS",
-    "DJANGO_ALLOW_ASYNC_UNSAFE",
-):
-    os.environ.pop(_name, None)
-
-
-class Emulator:
-    """The emulator's process, and its record seen over REST."""
-
-    def __init__(self, process, host):
-        self.process = process
-        self.host = host
-        self.url = f"http://{host}"
+# Where the library is installed, pytest finds it by its entry point.
+pytest_plugins = ["asgi_tasks.testing.plugin"]
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +13,5 @@ def emulator():
 
     A new one for each module: a site's subscriptions push to its own port.
     """
-    command = (sys.executable, "-m", "asgi_tasks.emulator", "--port", "0", "--time-factor", "0.02")
-    with running(*command) as process:
-        yield Emulator(process, process.wait_for(r"listening on http://(\S+)")[1])
+    with emulator_process(time_factor=0.02) as emulator:
+        yield emulator
