@@ -30,7 +30,7 @@ class Visitor:
         return self.open(path, {"csrfmiddlewaretoken": tokens[0], **fields})
 
 
-def play(site):
+def play(site, name="visitor"):
     """Whatever makes gyrinx enqueue: an account, a gang, a changed fighter, a report, ratings."""
     visitor = Visitor(site)
     for path in ("/", "/static/core/site.css", "/accounts/sign-up/"):
@@ -38,8 +38,8 @@ def play(site):
     password = "a-long-walk-underhive"  # noqa: S105  of an account that is thrown away
     visitor.submit(
         "/accounts/sign-up/",
-        username="visitor",
-        email="visitor@gyrinx.example",
+        username=name,
+        email=f"{name}@gyrinx.example",
         password1=password,
         password2=password,
     )

@@ -52,6 +52,22 @@ def test_once_shows_every_task_and_ends(demo, ack_deadlines):
     assert session_of(process) == {}
 
 
+def test_storm_ends_with_every_task_settled(demo, ack_deadlines):
+    process = demo("--storm", "5")
+    assert process.wait(timeout=180) == 0
+    watch, heading, *rows, total, last = process.output.splitlines()
+    assert watch.startswith("To watch it: http://127.0.0.1:")
+    assert heading.split()[-3:] == ["pushes", "failed", "doubled"]
+    assert {row.split()[0] for row in rows} == ack_deadlines.keys()
+    name, enqueued, succeeded, dead, pushes, failed, doubled = total.split()
+    assert name == "all"
+    assert int(enqueued) == int(succeeded) + int(dead)
+    assert int(pushes) >= int(enqueued) + int(failed) + int(doubled)
+    assert int(failed) + int(doubled) > 0
+    assert last == "Every task has ended, in success or among the dead letters."
+    assert session_of(process) == {}
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_leaves_nothing_running(demo, ports, number):
     process = demo(*ports)

@@ -1,3 +1,4 @@
+import itertools
 import os
 import tempfile
 import time
@@ -8,7 +9,7 @@ from pathlib import Path
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from gyrinx.demo import DemoError, fetch
+from gyrinx.demo import DemoError, fetch, storm
 from gyrinx.demo.children import Children, Interrupted, check_port, free_ports, only_one
 from gyrinx.demo.record import Record, answer, is_done, table
 from gyrinx.demo.visitor import play
@@ -16,6 +17,7 @@ from gyrinx.task_routes import task_routes
 
 TIME_TO_START = 60
 TIME_TO_FINISH = 30
+TIME_TO_SETTLE = 120
 WHAT_TO_TRY = """
 Open {site} and
 
@@ -25,7 +27,8 @@ Open {site} and
   - open the campaign and export a report: generate_campaign_report writes the PDF
 
 Each line below is a task: published to Pub/Sub's emulator, then pushed to the site with a signed
-token, run, and answered. Ctrl-C stops everything.
+token, run, and answered. {emulator} shows the same from the emulator's side.
+Ctrl-C stops everything.
 """
 
 
@@ -47,8 +50,17 @@ class Command(BaseCommand):
             action="store_true",
             help="use the site by itself on free ports and a new database, print a table, and end",
         )
+        parser.add_argument(
+            "--storm",
+            type=whole_seconds,
+            metavar="SECONDS",
+            help="the same for so long, while one push in ten fails, one in ten comes twice, and"
+            " the signing key changes every 5 seconds",
+        )
 
-    def handle(self, *, port, emulator_port, once, **options):
+    def handle(self, *, port, emulator_port, once, storm, **options):
+        self.storm = storm
+        once = once or storm is not None
         if once:
             port, emulator_port = free_ports(2)
         folder = tempfile.TemporaryDirectory() if once else nullcontext(settings.VAR)
@@ -80,13 +92,19 @@ class Command(BaseCommand):
             "PUBSUB_EMULATOR_HOST": emulator,
         }
         with Children(logs, environ) as children:
-            start(children, site, emulator)
+            start(children, site, emulator, storm.OPTIONS if self.storm else ())
             record = Record(emulator)
-            if once:
+            if self.storm:
+                self.stdout.write(f"To watch it: http://{emulator}/")
+                self.play_in_a_storm(children, site, record)
+            elif once:
                 self.play_once(children, site, record)
             else:
                 server_log = os.path.relpath(children.log("server"))
-                self.stdout.write(WHAT_TO_TRY.format(site=site, server_log=server_log))
+                what = WHAT_TO_TRY.format(
+                    site=site, emulator=f"http://{emulator}/", server_log=server_log
+                )
+                self.stdout.write(what)
                 self.show_until_stopped(children, record)
 
     def show_until_stopped(self, children, record):
@@ -113,6 +131,28 @@ class Command(BaseCommand):
             self.stdout.write(line)
         self.stdout.write(f"{len(messages)} tasks were enqueued, pushed and acknowledged.")
 
+    def play_in_a_storm(self, children, site, record):
+        until = time.monotonic() + self.storm
+        for number in itertools.count():
+            children.check()
+            play(site, f"visitor-{number}")
+            if time.monotonic() > until:
+                break
+        messages = []
+
+        def all_ended():
+            nonlocal messages
+            messages = storm.of_tasks(read(record.messages))
+            return messages and all(map(storm.has_ended, messages))
+
+        settled = wait_for(all_ended, children, TIME_TO_SETTLE)
+        for line in storm.summary(messages):
+            self.stdout.write(line)
+        if not settled:
+            left = [message for message in messages if not storm.has_ended(message)]
+            raise DemoError(f"{len(left)} tasks have not ended after {TIME_TO_SETTLE} seconds")
+        self.stdout.write("Every task has ended, in success or among the dead letters.")
+
 
 def port_number(text):
     if not text.isdigit() or not 0 < int(text) < 65536:
@@ -120,9 +160,15 @@ def port_number(text):
     return int(text)
 
 
-def start(children, site, emulator):
+def whole_seconds(text):
+    if not text.isdecimal() or not int(text):
+        raise ArgumentTypeError(f"{text!r} is not a number of seconds: 60 is a good one")
+    return int(text)
+
+
+def start(children, site, emulator, emulator_options=()):
     port = emulator.rpartition(":")[2]
-    children.start("emulator", "-m", "asgi_tasks.emulator", "--port", port)
+    children.start("emulator", "-m", "asgi_tasks.emulator", "--port", port, *emulator_options)
     children.run("migrate", "manage.py", "migrate", "--no-input")
     children.run("load_sample", "manage.py", "load_sample")
     if not wait_for(lambda: answers(f"http://{emulator}/emulator/health"), children):
