@@ -14,21 +14,25 @@ PRODUCTION = DJANGO_SETTINGS_MODULE=gyrinx.settings_prod \
 	TASKS_SERVICE_ACCOUNT=pubsub-invoker@gyrinx-check.iam.gserviceaccount.com \
 	EMAIL_HOST=localhost
 
-.PHONY: help demo test check lock clean setup setup-lowest $(CHECKS:%=check-%)
+.PHONY: help demo test check bench lock clean setup setup-lowest setup-bench $(CHECKS:%=check-%)
 
 help:
 	@echo 'make demo    the site, Pub/Sub and every task on this machine (ARGS=--once: by itself, then a table)'
 	@echo 'make test    all tests, on the newest and on the oldest dependencies (LOWEST=0: the newest only)'
 	@echo 'make check   lint, types, import rules, Django checks, shell scripts, Dockerfile'
+	@echo 'make bench   what docs/benchmarks.md shows, measured on this machine, as JSON'
 	@echo 'make lock    recompile requirements/*.txt (ARGS=--upgrade: newest versions)'
 	@echo 'make clean   remove what make and the tools left here'
-	@echo 'ARGS=... goes to the tool behind demo, test and lock; PYTHON=... chooses the Python.'
+	@echo 'ARGS=... goes to the tool behind demo, test, bench and lock; PYTHON=... chooses the Python.'
 
 setup:
 	@sh requirements/setup.sh dev .venv
 
 setup-lowest:
 	@sh requirements/setup.sh lowest .venv-lowest 3.12
+
+setup-bench:
+	@sh requirements/setup.sh bench .venv-bench
 
 demo: setup
 	@DJANGO_SETTINGS_MODULE=gyrinx.settings exec $(BIN)/python manage.py demo $(ARGS)
@@ -67,9 +71,12 @@ check-docker:
 check-lock-files:
 	@! grep -n '://' requirements/*.txt
 
+bench: setup-bench
+	@exec .venv-bench/bin/python -m bench.emulator $(ARGS)
+
 lock: setup
 	@sh requirements/lock.sh $(ARGS)
 
 clean:
-	rm -rf .venv .venv-lowest .cache .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf .venv .venv-lowest .venv-bench .cache .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -14,5 +14,6 @@ mkdir -p .cache
 compile --resolution lowest-direct --no-deps --output-file "$bounds" --upgrade
 compile --generate-hashes --group dev --output-file requirements/dev.txt "$@"
 compile --generate-hashes --group site --output-file requirements/site.txt "$@"
+compile --generate-hashes --group bench --output-file requirements/bench.txt "$@"
 compile --generate-hashes --group site --group test --constraint "$bounds" \
     --output-file requirements/lowest.txt "$@"
