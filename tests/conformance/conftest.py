@@ -61,14 +61,16 @@ def invalid(endpoint):
 def publisher(endpoint):
     with endpoint.environment():
         client = pubsub_v1.PublisherClient()
-        yield client
-        client.stop()
-        client.transport.close()
+    yield client
+    client.stop()
+    client.transport.close()
 
 
 @pytest.fixture(scope="session")
 def subscriber(endpoint):
-    with endpoint.environment(), pubsub_v1.SubscriberClient() as client:
+    with endpoint.environment():
+        client = pubsub_v1.SubscriberClient()
+    with client:
         yield client
 
 

@@ -57,11 +57,12 @@ def is_listening(host):
 
 
 def test_emulator_ends_with_its_block(start_emulator):
-    threads = threading.active_count()
+    before = set(threading.enumerate())
     with start_emulator() as emulator:
         assert is_listening(emulator.host)
     assert not is_listening(emulator.host)
-    assert threading.active_count() == threads
+    started = set(threading.enumerate()) - before
+    assert [thread for thread in started if thread.name.startswith("asgi_tasks")] == []
 
 
 def test_emulator_ends_when_its_block_raises(start_emulator):

@@ -286,7 +286,7 @@ def test_clock_stands_still_until_it_is_resumed(emulator):
 
 
 def test_clock_does_not_go_back(emulator):
-    with pytest.raises(EmulatorError, match="advance: -1 is not 0 or more seconds"):
+    with pytest.raises(EmulatorError, match="advance: -1 is not 0 to "):
         emulator.clock.advance(-1)
 
 
