@@ -5,6 +5,7 @@ import asyncio
 import logging
 import math
 import os
+import re
 import signal
 import sys
 from collections.abc import Mapping
@@ -21,16 +22,27 @@ it stops, and there is no authentication. Set PUBSUB_EMULATOR_HOST to the printe
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_place(parser)
+    _add_behaviour(parser)
+    _add_faults(parser)
+    parser.add_argument("--verbose", action="store_true", help="log every push to stderr")
+
+
+def _add_place(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     parser.add_argument(
         "--port", type=_port, default=8085, help="port; 0 takes a free one (%(default)s)"
     )
     parser.add_argument(
         "--project",
+        type=_project,
         default=os.environ.get("PUBSUB_PROJECT_ID", "emulator-project"),
         help="the project of names that are not written in full ($PUBSUB_PROJECT_ID, or "
         "emulator-project)",
     )
+
+
+def _add_behaviour(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--time-factor",
         type=_factor,
@@ -58,6 +70,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="forward dead letters only if Pub/Sub's service agent has its two roles",
     )
+
+
+def _add_faults(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fault",
         type=_known_fault,
@@ -71,7 +86,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=int, metavar="N", help="of the faults' dice (another each time)"
     )
-    parser.add_argument("--verbose", action="store_true", help="log every push to stderr")
 
 
 def run(arguments: dict[str, Any]) -> int:
@@ -95,10 +109,19 @@ def _whole(text: str) -> int:
 
 
 def _factor(text: str) -> float:
-    factor = float(text)
+    try:
+        factor = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
     if not (factor > 0 and math.isfinite(factor)):
         raise argparse.ArgumentTypeError("must be more than 0")
     return factor
+
+
+def _project(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][\w.:-]*", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is not the id of a project")
+    return text
 
 
 def _known_fault(text: str) -> str:
@@ -134,13 +157,13 @@ async def _run(arguments: dict[str, Any]) -> int:
         async with emulator(options) as port:
             _announce(options.host, port)
             await stop.wait()
-    except CannotListen as error:
+    except (CannotListen, InvalidArgument) as error:
         sys.stderr.write(f"asgi_tasks emulator: {error}\n")
         return 1
     return 0
 
 
 def _announce(host: str, port: int) -> None:
-    shown = f"[{host}]" if ":" in host else host
+    shown = f"[{host}]" if ":" in host else host or "localhost"
     sys.stdout.write(f"asgi_tasks emulator: listening on http://{shown}:{port}\n")
     sys.stdout.flush()

@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from random import SystemRandom
 from typing import Any
 
@@ -34,6 +35,8 @@ malformed.setLevel(logging.CRITICAL)
 
 # Base64 makes a third more of a request's 10 MB.
 MAX_BODY_BYTES = 40_000_000
+# Until a kept-alive connection without a whole request's head is closed.
+IDLE_SECONDS = 75.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +75,6 @@ class _Parts:
         self.bell, self.clock = Bell(), Clock()
         self.keyring = Keyring(rotated_every=options.rotate_keys)
         self.faults = Faults(_seed(options))
-        for fault in options.faults:
-            self.faults.add(fault)
         self.broker = Broker(
             clock=self.clock,
             timing=options.timing,
@@ -89,6 +90,8 @@ class _Parts:
             sender=self.sender,
         )
         self.services = Services(self.broker, bell=self.bell, clock=self.clock, faults=self.faults)
+        for fault in options.faults:
+            self.services.add_fault(fault)
         self.about = About(
             project=options.project,
             time_factor=options.timing.factor,
@@ -96,13 +99,13 @@ class _Parts:
         )
 
     def add_pages(self, app: web.Application) -> None:
-        broker, clock, faults = self.broker, self.clock, self.faults
+        broker, clock = self.broker, self.clock
         Page().add_routes(app)
-        Status(broker, self.services, clock=clock, faults=faults, about=self.about).add_routes(app)
+        Status(broker, self.services, clock=clock, about=self.about).add_routes(app)
         Controls(
             broker,
+            self.services,
             clock=clock,
-            faults=faults,
             pusher=self.pusher,
             project=self.about.project,
         ).add_routes(app)
@@ -126,9 +129,14 @@ async def _serving(parts: _Parts, options: Options) -> AsyncIterator[int]:
 
 
 async def _listening(front: Port, options: Options) -> asyncio.Server:
-    loop = asyncio.get_running_loop()
+    listen = partial(asyncio.get_running_loop().create_server, front, options.host, backlog=2048)
     try:
-        return await loop.create_server(front, options.host, options.port, backlog=2048)
+        server = await listen(options.port)
+        ports = {sock.getsockname()[1] for sock in server.sockets}
+        if len(ports) > 1:  # port 0, and the host has several addresses: one port for all
+            server.close()
+            server = await listen(ports.pop())
+        return server
     except OSError as error:
         raise CannotListen(f"{options.host}:{options.port}: {error.strerror}") from error
 
@@ -138,7 +146,14 @@ async def _rest_server(parts: _Parts) -> AsyncIterator[web.Server]:
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[guarded])
     rest_api.add_routes(app, parts.services)
     parts.add_pages(app)
-    runner = web.AppRunner(app, access_log=None, logger=malformed, shutdown_timeout=1.0)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        logger=malformed,
+        handler_cancellation=True,  # who has hung up gets no answer
+        keepalive_timeout=IDLE_SECONDS,
+        shutdown_timeout=1.0,
+    )
     await runner.setup()
     assert runner.server is not None  # noqa: S101 - for the type checker
     try:

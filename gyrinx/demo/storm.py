@@ -11,7 +11,7 @@ OPTIONS = (
     *("--time-factor", "0.1"),
 )
 ENDED = ("acknowledged", "dead_lettered")
-COLUMNS = "{:26} {:>9} {:>10} {:>13} {:>7} {:>7} {:>8}"
+COLUMNS = "{:26} {:>9} {:>10} {:>13} {:>7} {:>7} {:>8} {:>8}"
 
 
 def of_tasks(messages):
@@ -25,7 +25,8 @@ def has_ended(message):
 
 def summary(messages):
     yield COLUMNS.format(
-        "task", "enqueued", "succeeded", "dead letters", "pushes", "failed", "doubled"
+        *("task", "enqueued", "succeeded", "dead letters"),
+        *("pushes", "failed", "doubled", "refused"),
     )
     by_task = {}
     for message in messages:
@@ -43,6 +44,8 @@ def facts(message):
         yield "pushes"
         if delivery["fault"]:
             yield delivery["fault"]
+        if 400 <= (delivery["status"] or 0) < 500:
+            yield "refused"  # a token that could not be verified, for example
 
 
 def row(name, counts):
@@ -53,5 +56,6 @@ def row(name, counts):
         "pushes",
         "push.fail",
         "push.duplicate",
+        "refused",
     )
     return COLUMNS.format(name, *(counts[column] for column in columns))

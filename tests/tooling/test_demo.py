@@ -53,14 +53,14 @@ def test_once_shows_every_task_and_ends(demo, ack_deadlines):
 
 
 def test_storm_ends_with_every_task_settled(demo, ack_deadlines):
-    process = demo("--storm", "5")
+    process = demo("--storm", "12")
     assert process.wait(timeout=180) == 0
     watch, heading, *rows, total, last = process.output.splitlines()
     assert watch.startswith("To watch it: http://127.0.0.1:")
-    assert heading.split()[-3:] == ["pushes", "failed", "doubled"]
+    assert heading.split()[-4:] == ["pushes", "failed", "doubled", "refused"]
     assert {row.split()[0] for row in rows} == ack_deadlines.keys()
-    name, enqueued, succeeded, dead, pushes, failed, doubled = total.split()
-    assert name == "all"
+    name, enqueued, succeeded, dead, pushes, failed, doubled, refused = total.split()
+    assert (name, refused) == ("all", "0")
     assert int(enqueued) == int(succeeded) + int(dead)
     assert int(pushes) >= int(enqueued) + int(failed) + int(doubled)
     assert int(failed) + int(doubled) > 0

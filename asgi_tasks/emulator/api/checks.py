@@ -11,9 +11,11 @@ MINUTE: Final = 60
 DAY: Final = 24 * 60 * MINUTE
 
 _RESOURCE = re.compile(
-    r"projects/[^/]+/(?P<kind>topics|subscriptions)/(?!goog)[A-Za-z][A-Za-z0-9\-_.~+%]{2,254}"
+    r"projects/[A-Za-z0-9][\w.:-]*/(?P<kind>topics|subscriptions)"
+    r"/(?!goog)[A-Za-z][A-Za-z0-9\-_.~+%]{2,254}",
+    re.ASCII,
 )
-_PROJECT = re.compile(r"projects/[^/]+")
+_PROJECT = re.compile(r"projects/[A-Za-z0-9][\w.:-]*", re.ASCII)
 
 
 def checked_name(kind: str, field: str, name: str) -> str:

@@ -175,6 +175,11 @@ class Broker:
         queue.extend(ack_id, seconds)
         self._stir(queue)
 
+    def is_out(self, name: str, ack_id: str) -> bool:
+        """Whether that delivery is still to be settled."""
+        queue = self._queues.get(name)
+        return queue is not None and queue.has_leased(ack_id)
+
     def let_expire(self, name: str, ack_id: str) -> None:
         """Leave a push to its ack deadline: nobody will settle it."""
         self.catch_up()
@@ -313,11 +318,11 @@ class Broker:
         if wanted is None or wanted(message.attributes):
             queue.add(message)
         else:
-            self.record.finished.append(queue.skip(message))
+            self.record.finish(queue.skip(message))
 
     def _finish(self, queue: SubscriptionQueue, entry: Entry, state: State) -> None:
         queue.finish(entry, state)
-        self.record.finished.append(entry)
+        self.record.finish(entry)
         self._stir(queue)
 
     def _queues_of(self, topic: str) -> list[SubscriptionQueue]:

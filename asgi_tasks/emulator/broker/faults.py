@@ -36,7 +36,11 @@ class Kind(StrEnum):
         """What it happens to, by its full name; a call has but one."""
         if self.operation == "call":
             return name
-        return full_name(project, "subscriptions" if self.operation == "push" else "topics", name)
+        kind = "subscriptions" if self.operation == "push" else "topics"
+        full = full_name(project, kind, name)
+        if f"/{kind}/" not in full:
+            raise InvalidArgument(f"resource: {self} happens to {kind}, not to {name!r}.")
+        return full
 
 
 # The status or the seconds a kind has by default, and the statuses it may have.
@@ -102,6 +106,11 @@ class Faults:
 
     def clear(self) -> None:
         self._active.clear()
+
+    def reset(self) -> None:
+        """None, and the dice as at the start."""
+        self.clear()
+        self._random.seed(self.seed)
 
     def active(self) -> list[Fault]:
         return list(self._active)

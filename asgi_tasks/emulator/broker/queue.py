@@ -92,6 +92,9 @@ class SubscriptionQueue:
             return []
         return self.lease(self.flow.room(self.outstanding), None)
 
+    def has_leased(self, ack_id: str) -> bool:
+        return ack_id in self._leased
+
     def extend(self, ack_id: str, seconds: float) -> None:
         lease = self._leased.get(ack_id)
         if lease is not None and lease.entry.expires_at is not None:

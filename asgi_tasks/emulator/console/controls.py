@@ -4,8 +4,9 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from asgi_tasks.emulator.api.services import Services
 from asgi_tasks.emulator.broker.core import Broker
-from asgi_tasks.emulator.broker.faults import Faults, fault_from
+from asgi_tasks.emulator.broker.faults import fault_from
 from asgi_tasks.emulator.broker.model import Entry, State
 from asgi_tasks.emulator.broker.names import full_name
 from asgi_tasks.emulator.clock import Clock, rfc3339
@@ -15,21 +16,23 @@ from asgi_tasks.emulator.push.pusher import Pusher
 from asgi_tasks.emulator.wire.bodies import json_object
 
 YEAR: Final = 366 * 86_400
+LATEST: Final = 7_258_118_400  # the year 2200, in seconds since the epoch
 
 
 class Controls:
     def __init__(
         self,
         broker: Broker,
+        services: Services,
         *,
         clock: Clock,
-        faults: Faults,
         pusher: Pusher,
         project: str,
     ) -> None:
         self._broker = broker
+        self._services = services
         self._clock = clock
-        self._faults = faults
+        self._faults = services.faults
         self._pusher = pusher
         self._project = project
 
@@ -51,7 +54,7 @@ class Controls:
 
     async def add_fault(self, request: web.Request) -> web.Response:
         fault = fault_from(await json_object(request), self._project)
-        self._faults.add(fault)
+        self._services.add_fault(fault)
         return web.json_response(fault_as_json(fault))
 
     async def clear_faults(self, request: web.Request) -> web.Response:
@@ -69,6 +72,8 @@ class Controls:
             raise InvalidArgument(f"advance: {advance!r} is not a number of seconds.")
         if not 0 <= advance <= YEAR:
             raise InvalidArgument(f"advance: {advance!r} is not 0 to {YEAR} seconds.")
+        if self._clock() + advance > LATEST:
+            raise InvalidArgument("advance: leads past the year 2200; restart the emulator.")
         if not isinstance(frozen, bool):
             raise InvalidArgument(f"frozen: {frozen!r} is neither true nor false.")
         if frozen != self._clock.frozen:
@@ -115,14 +120,12 @@ class Controls:
         return web.json_response(_expected(lease.entry))
 
     async def clear_messages(self, request: web.Request) -> web.Response:
-        finished = self._broker.record.finished
-        cleared = len(finished)
-        finished.clear()
-        return web.json_response({"cleared": cleared})
+        return web.json_response({"cleared": self._broker.record.clear_finished()})
 
     async def reset(self, request: web.Request) -> web.Response:
         """As after the start, but for the clock, the keys and message ids."""
-        self._faults.clear()
+        self._pusher.forget()
+        self._services.reset()
         self._broker.reset()
         return web.json_response({})
 

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from asgi_tasks.emulator.api.services import Services
 from asgi_tasks.emulator.broker.core import Broker
-from asgi_tasks.emulator.broker.faults import Fault, Faults
+from asgi_tasks.emulator.broker.faults import Fault
 from asgi_tasks.emulator.broker.model import Delivery, Entry, State, Subscription
 from asgi_tasks.emulator.broker.names import full_name
 from asgi_tasks.emulator.clock import Clock, rfc3339
@@ -32,13 +32,11 @@ class About:
 
 
 class Status:
-    def __init__(
-        self, broker: Broker, services: Services, *, clock: Clock, faults: Faults, about: About
-    ) -> None:
+    def __init__(self, broker: Broker, services: Services, *, clock: Clock, about: About) -> None:
         self._broker = broker
         self._services = services
         self._clock = clock
-        self._faults = faults
+        self._faults = services.faults
         self._about = about
         self._started_at = clock()
 

@@ -62,8 +62,9 @@ const words = {
       .join("\n"),
 
   often({ kind, rate, count }) {
-    const what = kind.startsWith("publish.") ? "publish" : "push";
-    const which = rate === 1 ? `every ${what}` : `${words.number(rate * 100)} % of ${what}es`;
+    const what = kind.split(".")[0];
+    const all = { publish: "publishes", push: "pushes", call: "calls" }[what];
+    const which = rate === 1 ? `every ${what}` : `${words.number(rate * 100)} % of ${all}`;
     return count === null ? which : `${which}, ${words.number(count)} more`;
   },
 

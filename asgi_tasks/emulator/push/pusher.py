@@ -45,6 +45,11 @@ class Pusher:
         finally:
             await self._cancel_pushes()
 
+    def forget(self) -> None:
+        """Give up what is under way."""
+        for push in self._pushes:
+            push.cancel()
+
     def push_copy(self, subscription: Subscription, lease: Lease, *, fault: str) -> None:
         """Send a message once more beside its deliveries; the answer changes nothing."""
         self._start(self._push_copy(subscription, lease, fault))
@@ -70,9 +75,10 @@ class Pusher:
         _log(subscription, lease, answer, monotonic() - started)
 
     async def _send(self, subscription: Subscription, lease: Lease) -> Answer:
-        if self._held and (held := self._held.pop(subscription.name, None)):
+        answer = await self._sender.post(subscription, lease)
+        if held := self._held.get(subscription.name):
             held.set()
-        return await self._sender.post(subscription, lease)
+        return answer
 
     async def _misbehave(self, subscription: Subscription, lease: Lease, fault: Fault) -> Answer:
         if fault.kind is Kind.PUSH_DUPLICATE:
@@ -91,14 +97,21 @@ class Pusher:
                 await asyncio.sleep(fault.seconds or 0.0)
             case Kind.PUSH_REORDER:
                 await self._hold(subscription.name, fault.seconds or 0.0)
+        if not self._broker.is_out(subscription.name, lease.ack_id):
+            return None, "not sent: no longer wanted"
         return await self._send(subscription, lease)
 
     async def _hold(self, name: str, seconds: float) -> None:
-        """Until a later push of the subscription has been sent, or none came in this time."""
-        overtaken = self._held.setdefault(name, asyncio.Event())
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await overtaken.wait()
+        """Until a later push has been answered, or none was in this time; one at a time."""
+        if name in self._held:
+            return
+        self._held[name] = asyncio.Event()
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._held[name].wait()
+        finally:
+            del self._held[name]
 
     def _settle(
         self, subscription: Subscription, lease: Lease, answer: Answer, fault: Fault | None
@@ -119,10 +132,8 @@ class Pusher:
         _log(subscription, lease, answer, monotonic() - started)
 
     async def _cancel_pushes(self) -> None:
-        pushes = list(self._pushes)
-        for push in pushes:
-            push.cancel()
-        await asyncio.gather(*pushes, return_exceptions=True)
+        self.forget()
+        await asyncio.gather(*self._pushes, return_exceptions=True)
 
 
 def _log(subscription: Subscription, lease: Lease, answer: Answer, seconds: float) -> None:

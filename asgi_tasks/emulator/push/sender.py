@@ -43,13 +43,15 @@ class Sender:
                 timeout=aiohttp.ClientTimeout(total=patience),
                 allow_redirects=False,
             ) as response:
-                # A connection is used again only once its answer has been read.
-                await response.content.read(MAX_ANSWER_BYTES)
+                await _read(response.content)
                 return response.status, None
         except TimeoutError:
             return None, f"no answer within {patience:g} s"
-        except Exception as error:  # however an endpoint fails, it is a nack
+        except (aiohttp.ClientConnectionError, OSError) as error:
             return None, f"{type(error).__name__}: {error}"[:200]
+        except Exception as error:  # however an endpoint fails, it is a nack
+            # Its own words stay out: it may send back what it was sent, the token too.
+            return None, type(error).__name__
 
     def _headers(self, target: PushTarget) -> dict[str, str]:
         headers = {"Content-Type": "application/json", "User-Agent": "asgi-tasks-emulator"}
@@ -60,6 +62,13 @@ class Sender:
             )
             headers["Authorization"] = f"Bearer {token}"
         return headers
+
+
+async def _read(answer: aiohttp.StreamReader) -> None:
+    """To its end, so that the connection can be used again, unless there is too much of it."""
+    left = MAX_ANSWER_BYTES
+    while left > 0 and (chunk := await answer.read(left)):
+        left -= len(chunk)
 
 
 def _payload(body: bytes) -> bytes | io.BytesIO:

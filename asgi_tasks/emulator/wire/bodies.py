@@ -16,7 +16,10 @@ async def json_object(request: web.Request) -> dict[str, Any]:
     """The object a request brings; without a body an empty one."""
     try:
         async with asyncio.timeout(PATIENCE):
-            document = json.loads(await request.read() or b"{}")
+            body = await request.read() or b"{}"
+        document = json.loads(body)
+        if b"\\ud" in body or b"\\uD" in body:
+            json.dumps(document, ensure_ascii=False).encode()  # no lone surrogates
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
     except (ValueError, RecursionError, HttpProcessingError, web.RequestPayloadError) as error:

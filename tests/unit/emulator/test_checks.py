@@ -25,6 +25,8 @@ def test_good_name_is_taken(name):
         "tasks",
         "projects/p/subscriptions/tasks",
         "projects//topics/tasks",
+        "projects/p\nline/topics/tasks",
+        "projects/p\x1b[31m/topics/tasks",
         "projects/p/topics/",
         "projects/p/topics/ab",
         "projects/p/topics/" + "a" * 256,

@@ -142,6 +142,22 @@ def test_short_name_is_of_what_the_kind_happens_to(kind, name, full):
     assert parse_fault(f"{kind}:resource={name}", "p").resource == full
 
 
+@pytest.mark.parametrize(("kind", "name"), [("push.fail", TOPIC), ("publish.hang", SUB)])
+def test_fault_of_the_wrong_kind_of_resource_is_refused(kind, name):
+    with pytest.raises(InvalidArgument, match=r"^resource: "):
+        parse_fault(f"{kind}:resource={name}", "p")
+
+
+def test_dice_are_thrown_afresh_after_a_reset(faults):
+    def thrown():
+        faults.add(Fault(kind=Kind.PUSH_FAIL, rate=0.5))
+        return [faults.draw("push", SUB) is not None for _ in range(40)]
+
+    first = thrown()
+    faults.reset()
+    assert thrown() == first
+
+
 @pytest.mark.parametrize("kind", Kind)
 def test_only_faults_with_an_answer_have_a_status(kind):
     answered = {"push.fail": 503, "publish.error": 503, "call.error": 503}

@@ -22,6 +22,28 @@ def test_oldest_of_the_finished_are_forgotten():
     assert [entry.message.message_id for entry in scene.broker.entries()] == published[2:]
 
 
+def test_finished_with_many_attributes_are_forgotten_sooner():
+    scene = Scene(record=Record(attributes_kept=100))
+    scene.subscribe()
+    published = [scene.publish(much="x" * 40) for _ in range(5)]
+    for lease in scene.lease():
+        scene.acknowledge(lease)
+    assert [entry.message.message_id for entry in scene.broker.entries()] == published[3:]
+
+
+def test_clearing_the_finished_makes_room_again():
+    record = Record(attributes_kept=100)
+    scene = Scene(record=record)
+    scene.subscribe()
+    scene.publish(much="x" * 90)
+    scene.acknowledge(*scene.lease())
+    assert record.clear_finished() == 1
+    published = [scene.publish(much="x" * 40) for _ in range(2)]
+    for lease in scene.lease():
+        scene.acknowledge(lease)
+    assert [entry.message.message_id for entry in scene.broker.entries()] == published
+
+
 def test_entries_are_in_the_order_of_publication(scene):
     scene.subscribe()
     published = [scene.publish() for _ in range(3)]
