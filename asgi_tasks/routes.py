@@ -153,8 +153,12 @@ class RouteTable:
 
 def topic_id(options: BackendOptions, name: str) -> str:
     """prod-gyrinx-tasks-send-welcome-email"""
-    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-    return f"{options.environment}-{options.topic_prefix}-{slug}"
+    return f"{options.environment}-{options.topic_prefix}-{slug(name)}"
+
+
+def slug(name: str) -> str:
+    """The part of the names in Pub/Sub that is the task's: send-welcome-email"""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def find_problems(routes: Sequence[TaskRoute], options: BackendOptions) -> Iterator[Problem]:
