@@ -7,15 +7,24 @@ docs/reference/checks.md has a line on each.
 
 from collections.abc import Iterable, Iterator
 from importlib import import_module
+from urllib.parse import urlsplit
 
 from django.apps import apps
 from django.core import checks
 from django.core.checks import CheckMessage
+from django.db import connections
 from django.tasks import Task, task_backends
 from django.tasks.backends.base import BaseTaskBackend
 from django.utils.module_loading import module_has_submodule
 
-from .conf import GOOGLE_CERTS_URL, BackendOptions, InvalidConfiguration, Problem, get_options
+from .conf import (
+    GOOGLE_CERTS_URL,
+    LOOPBACK_HOSTS,
+    BackendOptions,
+    InvalidConfiguration,
+    Problem,
+    get_options,
+)
 from .routes import AnyTask, RouteTable, TaskRoute, describe, get_route_table
 
 
@@ -38,16 +47,46 @@ def check_backend(backend: BaseTaskBackend) -> Iterator[CheckMessage]:
 
 def check_deployment(options: BackendOptions) -> Iterator[CheckMessage]:
     """What must not be so in production."""
-    if options.certs_url != GOOGLE_CERTS_URL:
-        hint = "Leave out the option 'certs_url'; another is for development."
-        yield _message(
-            Problem("asgi_tasks.E014", "Pushes are not checked with Google's keys.", hint)
-        )
+    problems = (
+        *_find_foreign_certificates(options),
+        *_find_private_service(options),
+        *(problem for alias in connections for problem in _find_unfit_database(alias)),
+    )
+    yield from map(_message, problems)
 
 
 def _message(problem: Problem) -> CheckMessage:
     kind = checks.Warning if ".W" in problem.id else checks.Error
     return kind(problem.message, hint=problem.hint, id=problem.id)
+
+
+def _find_foreign_certificates(options: BackendOptions) -> Iterable[Problem]:
+    if options.certs_url != GOOGLE_CERTS_URL:
+        hint = "Leave out the option 'certs_url'; another is for development."
+        yield Problem("asgi_tasks.E014", "Pushes are not checked with Google's keys.", hint)
+
+
+def _find_private_service(options: BackendOptions) -> Iterable[Problem]:
+    if urlsplit(options.service_url).hostname in LOOPBACK_HOSTS:
+        message = f"Pub/Sub cannot reach {options.service_url}, which is this machine only."
+        hint = "Set the option 'service_url' to the public https URL of the service."
+        yield Problem("asgi_tasks.E015", message, hint)
+
+
+def _find_unfit_database(alias: str) -> Iterable[Problem]:
+    database = connections.settings[alias]
+    where = f"DATABASES[{alias!r}]"
+    if database["CONN_MAX_AGE"] != 0:
+        message = (
+            f"{where} keeps its connections (CONN_MAX_AGE is {database['CONN_MAX_AGE']}): under "
+            "ASGI each thread that served a page holds one that nobody uses again."
+        )
+        hint = f"Set {where}['CONN_MAX_AGE'] to 0; ['OPTIONS']['pool'] is what keeps them few."
+        yield Problem("asgi_tasks.W002", message, hint)
+    if database["ENGINE"].endswith((".sqlite3", ".spatialite")):
+        message = f"{where} is SQLite: an instance's disk is neither shared nor kept."
+        hint = f"Set {where}['ENGINE'] to that of a database server."
+        yield Problem("asgi_tasks.W003", message, hint)
 
 
 def _find_second_aliases(backend: BaseTaskBackend) -> Iterable[Problem]:

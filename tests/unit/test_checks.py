@@ -5,6 +5,7 @@ import sys
 import pytest
 from django.core.checks import run_checks
 from django.core.management import CommandError, call_command
+from django.db import connections
 
 from asgi_tasks import TaskRoute
 from asgi_tasks.backends import PubSubBackend
@@ -200,12 +201,29 @@ def test_task_with_two_routes_is_e013(configure):
     assert ids() == ["asgi_tasks.E013"]
 
 
+@pytest.fixture
+def deploy(configure, monkeypatch):
+    """deploy(database={...}, **options): the ids that `check --deploy` finds in a right site."""
+
+    def deploy(database=None, **options):
+        right = {"ENGINE": "django.db.backends.postgresql", "CONN_MAX_AGE": 0}
+        for name, value in (right | (database or {})).items():
+            monkeypatch.setitem(connections.settings["default"], name, value)
+        configure(**{"certs_url": LEFT_OUT, "service_url": "https://gyrinx.example"} | options)
+        return messages(include_deployment_checks=True)
+
+    return deploy
+
+
+def test_right_deployment_has_no_message(deploy):
+    assert deploy() == []
+
+
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:8085/oauth2/v1/certs", "https://a.example/oauth2/v1/certs"]
 )
-def test_foreign_certificates_are_e014_in_a_deployment(configure, url):
-    configure(certs_url=url)
-    assert ids(include_deployment_checks=True) == ["asgi_tasks.E014"]
+def test_foreign_certificates_are_e014_in_a_deployment(deploy, url):
+    assert [message.id for message in deploy(certs_url=url)] == ["asgi_tasks.E014"]
 
 
 def test_foreign_certificates_are_accepted_in_development(configure):
@@ -213,15 +231,50 @@ def test_foreign_certificates_are_accepted_in_development(configure):
     assert ids() == []
 
 
-def test_googles_certificates_are_accepted_in_a_deployment(configure):
-    configure(certs_url=LEFT_OUT)
-    assert ids(include_deployment_checks=True) == []
-
-
 def test_foreign_certificates_fail_check_deploy(configure):
     configure(certs_url="https://a.example/oauth2/v1/certs")
     with pytest.raises(CommandError, match=r"asgi_tasks\.E014"):
         call_command("check", deploy=True)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8000", "http://[::1]", "https://localhost"])
+def test_service_on_this_machine_is_e015_in_a_deployment(deploy, url):
+    [message] = deploy(service_url=url)
+    assert (message.id, "'service_url'" in message.hint) == ("asgi_tasks.E015", True)
+
+
+def test_service_on_this_machine_is_accepted_in_development(configure):
+    configure(service_url="http://127.0.0.1:8000")
+    assert ids() == []
+
+
+@pytest.mark.parametrize("age", [None, 60])
+def test_kept_connections_are_w002_in_a_deployment(deploy, age):
+    [message] = deploy({"CONN_MAX_AGE": age})
+    hint = "Set DATABASES['default']['CONN_MAX_AGE'] to 0"
+    assert (message.id, message.hint.startswith(hint)) == ("asgi_tasks.W002", True)
+
+
+@pytest.mark.parametrize("engine", ["db.backends.sqlite3", "contrib.gis.db.backends.spatialite"])
+def test_sqlite_is_w003_in_a_deployment(deploy, engine):
+    [message] = deploy({"ENGINE": f"django.{engine}"})
+    assert (message.id, "['ENGINE']" in message.hint) == ("asgi_tasks.W003", True)
+
+
+def test_databases_are_not_looked_at_in_development(configure):
+    configure()
+    assert ids() == []
+
+
+def test_debug_in_a_deployment_is_djangos_own_to_find(deploy, settings):
+    settings.DEBUG = True
+    deploy()
+    assert "security.W018" in [message.id for message in run_checks(include_deployment_checks=True)]
+
+
+def test_databases_of_a_site_of_another_backend_are_its_own_business(settings):
+    settings.TASKS = {"default": IMMEDIATE}
+    assert ids(include_deployment_checks=True) == []
 
 
 def test_wrong_options_are_reported_once_in_a_deployment(configure):
