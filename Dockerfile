@@ -6,7 +6,7 @@ RUN python -m venv --without-pip /opt/venv \
     && pip --python /opt/venv/bin/python install --require-hashes --only-binary :all: \
         --requirement requirements/site.txt
 COPY manage.py ./
-COPY docker docker
+COPY docker/entrypoint.sh docker/entrypoint.sh
 COPY asgi_tasks asgi_tasks
 COPY gyrinx gyrinx
 RUN DJANGO_SETTINGS_MODULE=gyrinx.settings_build \
@@ -19,7 +19,9 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     DJANGO_SETTINGS_MODULE=gyrinx.settings_prod \
     PORT=8080
-RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin gyrinx
+# Nothing is installed here any more, so nothing can be.
+RUN useradd --no-log-init --uid 10001 --no-create-home --shell /usr/sbin/nologin gyrinx \
+    && python -m pip uninstall --yes --quiet --root-user-action ignore pip
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /app /app
 WORKDIR /app

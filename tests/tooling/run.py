@@ -30,7 +30,7 @@ def plan(lowest: bool) -> list[Run]:
     if lowest:
         python = ".venv-lowest/bin/python"
         # These are about make and the wheel, whatever is installed.
-        names = ("deployment", "run", "setup", "wheel")
+        names = ("deploy_scripts", "deployment", "run", "setup", "wheel")
         others = tuple(f"--ignore=tests/tooling/test_{name}.py" for name in names)
         runs.append(Run("library-lowest", python, (*library, *others)))
         runs.append(Run("site-lowest", python, site))

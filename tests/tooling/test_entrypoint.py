@@ -6,10 +6,11 @@ import os
 import sqlite3
 import sys
 from pathlib import Path
+from urllib.request import Request
 
 import pytest
 
-from tests.processes import Process, free_port, running, wait_until_listening
+from tests.processes import Process, free_port, python, running, wait_until_listening
 
 from .conftest import fetch
 
@@ -67,11 +68,68 @@ def test_leaves_provisioning_to_somebody_else(site, emulator):
         assert topics(emulator) == []
 
 
-def test_starts_the_site_when_provisioning_fails(site):
+def fault(emulator, **values):
+    data = json.dumps(values).encode()
+    headers = {"Content-Type": "application/json"}
+    fetch(Request(f"http://{emulator}/emulator/faults", data=data, headers=headers))
+
+
+def administration(emulator):
+    """How many calls there were but those that publish."""
+    calls = json.loads(fetch(f"http://{emulator}/emulator/status"))["calls"]
+    return sum(count for call, count in calls.items() if call != "Publish")
+
+
+def test_starts_the_site_when_provisioning_fails(site, emulator):
+    fault(emulator, kind="call.error", status=403)
+    with site() as process:
+        (error,) = errors(process)
+    assert error == (
+        "provision_tasks failed (status 1): starting with the topics and subscriptions that exist"
+    )
+
+
+def test_starts_the_site_when_provisioning_takes_too_long(site, emulator):
+    fault(emulator, kind="call.delay", seconds=50)
+    with site(PROVISIONING_TIMEOUT="2") as process:
+        (error,) = errors(process)
+    assert error.startswith("provision_tasks took longer than 2 s: starting with ")
+
+
+def test_starts_the_site_when_there_is_no_pubsub(site):
     nobody = f"127.0.0.1:{free_port()}"
     with site(PUBSUB_EMULATOR_HOST=nobody, PROVISIONING_TIMEOUT="4") as process:
-        (error,) = errors(process)
-    assert "provision_tasks failed" in error
+        assert len(errors(process)) == 1
+
+
+def test_makes_one_plan_when_nothing_changed(site, emulator):
+    with site():
+        first = administration(emulator)
+    with site() as process:
+        assert errors(process) == []
+        assert administration(emulator) - first <= 5
+
+
+def test_site_of_another_backend_contacts_nobody_and_says_why(site, emulator):
+    with site(DJANGO_SETTINGS_MODULE="gyrinx.settings") as process:
+        assert len(errors(process)) == 1
+    assert "no PubSubBackend" in process.output
+    assert administration(emulator) == 0
+
+
+SET_UP = """
+import sys, django
+django.setup()
+from django.core.management import call_command
+call_command("check")
+import gyrinx.asgi
+print([name for name in sys.modules if name.startswith(("asgi_tasks.provisioning", "grpc"))])
+"""
+
+
+def test_nothing_is_provisioned_by_setting_up_alone(environ, emulator):
+    assert python("-c", SET_UP, env=environ).splitlines()[-1] == "[]"
+    assert administration(emulator) == 0
 
 
 @pytest.mark.parametrize("run", ["true", "false"])
