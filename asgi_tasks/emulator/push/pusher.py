@@ -22,6 +22,14 @@ ACKNOWLEDGING: Final = frozenset({102, 200, 201, 202, 204})
 UNTIL_CLOSED: Final = 0.05
 
 
+class _Held:
+    """A push that waits until a later message has overtaken it."""
+
+    def __init__(self, message_id: str) -> None:
+        self.message_id = message_id
+        self.overtaken = asyncio.Event()
+
+
 class Pusher:
     """Pushes until it is cancelled, and leaves no request behind."""
 
@@ -34,7 +42,7 @@ class Pusher:
         self._faults = faults
         self._sender = sender
         self._pushes: set[asyncio.Task[None]] = set()
-        self._held: dict[str, asyncio.Event] = {}  # by subscription: set once it is overtaken
+        self._held: dict[str, _Held] = {}  # by subscription
 
     async def run(self) -> None:
         try:
@@ -76,8 +84,9 @@ class Pusher:
 
     async def _send(self, subscription: Subscription, lease: Lease) -> Answer:
         answer = await self._sender.post(subscription, lease)
-        if held := self._held.get(subscription.name):
-            held.set()
+        held = self._held.get(subscription.name)
+        if held is not None and int(held.message_id) < int(lease.message.message_id):
+            held.overtaken.set()
         return answer
 
     async def _misbehave(self, subscription: Subscription, lease: Lease, fault: Fault) -> Answer:
@@ -96,20 +105,20 @@ class Pusher:
             case Kind.PUSH_DELAY:
                 await asyncio.sleep(fault.seconds or 0.0)
             case Kind.PUSH_REORDER:
-                await self._hold(subscription.name, fault.seconds or 0.0)
+                await self._hold(subscription.name, lease, fault.seconds or 0.0)
         if not self._broker.is_out(subscription.name, lease.ack_id):
             return None, "not sent: no longer wanted"
         return await self._send(subscription, lease)
 
-    async def _hold(self, name: str, seconds: float) -> None:
+    async def _hold(self, name: str, lease: Lease, seconds: float) -> None:
         """Until a later push has been answered, or none was in this time; one at a time."""
         if name in self._held:
             return
-        self._held[name] = asyncio.Event()
+        held = self._held[name] = _Held(lease.message.message_id)
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
-                    await self._held[name].wait()
+                    await held.overtaken.wait()
         finally:
             del self._held[name]
 

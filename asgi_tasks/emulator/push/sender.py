@@ -47,7 +47,7 @@ class Sender:
                 return response.status, None
         except TimeoutError:
             return None, f"no answer within {patience:g} s"
-        except (aiohttp.ClientConnectionError, OSError) as error:
+        except OSError as error:
             return None, f"{type(error).__name__}: {error}"[:200]
         except Exception as error:  # however an endpoint fails, it is a nack
             # Its own words stay out: it may send back what it was sent, the token too.
