@@ -41,7 +41,6 @@ class Change:
     action: Action
     resource: Topic | Subscription | Grant
     differences: tuple[Difference, ...] = ()
-    seal: Subscription | None = None  # to be written once the grant is made
     why: str = ""
     command: str = ""  # what a person may run instead
 

@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 from . import wire
 from .calls import CALL_TIMEOUT, explained, limits
 from .changes import Action, Change
+from .labels import GRANTS
 from .problems import ACT_AS, CallFailed, Conflict, Context
 from .resources import Grant, Live, Pair, Subscription, Topic, kind, short
 
@@ -109,8 +110,7 @@ class PubSubAdmin:
         match change.action, change.resource:
             case Action.GRANT, Grant() as grant:
                 self._grant(grant)
-                if change.seal:
-                    self._update_subscription(change.seal, ["labels"])
+                self._seal(grant.resource)
             case Action.CREATE, Topic() as topic:
                 self._create_topic(topic)
             case Action.CREATE, Subscription() as subscription:
@@ -123,6 +123,13 @@ class PubSubAdmin:
                 self._delete(change.name)
             case _:
                 raise TypeError(f"{change.action} {change.kind} cannot be made")
+
+    def _seal(self, name: str) -> None:
+        """Take the mark off: by what the labels are now, as somebody may have paused it."""
+        live = self.subscription(name) if kind(name) == "subscriptions" else None
+        if live is not None and GRANTS in live.labels:
+            others = {key: value for key, value in live.labels.items() if key != GRANTS}
+            self._update_subscription(replace(live, labels=others), ["labels"])
 
     def _create_topic(self, topic: Topic) -> None:
         with self._called(f"create the topic {short(topic.name)}", ["pubsub.topics.create"]):

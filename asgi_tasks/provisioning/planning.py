@@ -91,12 +91,7 @@ def _aim(pair: Pair, existing: Subscription) -> Subscription:
 def _grants(pair: Pair, live: Live) -> Iterator[Change]:
     if pair.grant is None or not _lacks_grant(pair, live):
         return
-    if pair.grant.resource == pair.topic.name:
-        yield Change(action=Action.GRANT, resource=pair.grant)
-        return
-    existing = live.subscriptions.get(pair.subscription.name)
-    seal = _aim(pair, existing) if existing else pair.subscription
-    yield Change(action=Action.GRANT, resource=pair.grant, seal=seal)
+    yield Change(action=Action.GRANT, resource=pair.grant)
 
 
 def _lacks_grant(pair: Pair, live: Live) -> bool:

@@ -11,7 +11,7 @@ from typing import Final
 
 from . import labels
 from .changes import Action, Chain, Change, Leftover
-from .drift import label_differences
+from .drift import is_paused, label_differences
 from .resources import Desired, Labels, Live, Subscription, Topic, short
 
 GRACE: Final = timedelta(days=7)
@@ -45,6 +45,8 @@ def waiting(desired: Desired, live: Live, pruned: Iterable[Chain]) -> Iterator[L
 
 def _changes(orphan: _Orphan, live: Live, today: date, *, force: bool) -> Iterator[Change]:
     subscription = orphan.subscription
+    if subscription and not force and _keeps(subscription):
+        return
     if subscription and not force and not _is_over(subscription, today):
         if labels.retired_on(subscription.labels) is None:
             yield _retire(subscription, today)
@@ -64,6 +66,11 @@ def _retire(subscription: Subscription, today: date) -> Change:
     )
 
 
+def _keeps(subscription: Subscription) -> bool:
+    """Nothing is delivered from it, so waiting a week would empty nothing."""
+    return is_paused(subscription) or not subscription.endpoint
+
+
 def _is_over(subscription: Subscription, today: date) -> bool:
     since = labels.retired_on(subscription.labels)
     return since is not None and today - since >= GRACE
@@ -81,6 +88,8 @@ def _leftover(resource: Topic | Subscription, orphan: _Orphan, live: Live) -> Le
     others = _others(orphan, live) if isinstance(resource, Topic) else ()
     if others:
         why = f"kept for {others[0]}"
+    elif orphan.subscription and _keeps(orphan.subscription):
+        why = "nothing is delivered from it: give it its route back, or --prune --force deletes it"
     elif since:
         why = f"retired on {since}, --prune deletes it from {since + GRACE} on"
     else:

@@ -159,7 +159,7 @@ def _group_lines(outcomes: Outcomes) -> Iterator[str]:
 
 
 def _name_lines(outcomes: Outcomes) -> Iterator[str]:
-    if len(outcomes) == 1:
+    if len(outcomes) == 1 and outcomes[0].status is not Status.SKIPPED:
         return
     yield from (f"    {_sentence(outcome.change)}" for outcome in outcomes[:NAMES_SHOWN])
     if len(outcomes) > NAMES_SHOWN:

@@ -2,6 +2,7 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -10,6 +11,7 @@ from asgi_tasks.backends import require_backend
 from asgi_tasks.provisioning import (
     Action,
     Change,
+    Difference,
     Grant,
     PubSubAdmin,
     apply,
@@ -24,7 +26,7 @@ TOPIC = "projects/tests/topics/test-site-add"
 TIMEOUT = 60  # seconds
 # Of one route from nothing: two lists; topic, subscription and grant of the dead letters; and of
 # the route, whose mark is then taken away.
-CALLS = 2 + 4 + 5
+CALLS = 2 + 4 + 6
 ROUTES = 200
 DELAY = 0.05  # seconds a call
 
@@ -49,6 +51,21 @@ def test_ten_at_once_make_each_resource_once(project, tmp_path):
     for name in [*project.topics(), *project.subscriptions()]:
         assert len(project.policy(name)["bindings"]) <= 1
     assert is_complete(project)
+
+
+def test_pause_and_labels_set_while_it_grants_are_kept(project):
+    project.use("one")
+    project.provision()
+    name = f"{TOPIC.replace('topics', 'subscriptions')}-sub"
+    with PubSubAdmin("tests") as admin:
+        live = admin.subscription(name)
+        meanwhile = {**live.labels, "asgi-tasks-paused": "2026-11-22", "team": "a"}
+        marked = replace(live, labels={**meanwhile, "asgi-tasks-grants": "pending"})
+        change = Difference(field="labels", before=None, after=None)
+        admin.make(Change(action=Action.UPDATE, resource=marked, differences=(change,)))
+        grant = Grant(resource=name, role="roles/pubsub.subscriber", member="user:a@b.example")
+        admin.make(Change(action=Action.GRANT, resource=grant))
+        assert admin.subscription(name).labels == meanwhile
 
 
 def test_grants_made_at_once_are_all_kept(project):

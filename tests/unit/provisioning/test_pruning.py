@@ -56,6 +56,25 @@ def test_subscription_is_retired_first_with_the_date():
     }
 
 
+@pytest.mark.parametrize(
+    "undelivered",
+    [{"labels": GONE.subscription.labels | {"asgi-tasks-paused": "2026-11-01"}}, {"endpoint": ""}],
+    ids=["paused", "pulled"],
+)
+def test_subscription_that_delivers_nothing_is_kept(undelivered):
+    live = with_subscription(LIVE, GONE.subscription, **undelivered)
+    assert pruned(live) == []
+    assert "nothing is delivered" in plan(AFTER, live, TODAY, prune=True).leftovers[0].why
+    assert pruned(live, force=True) == BOTH
+
+
+def test_subscription_that_was_paused_after_it_was_retired_is_kept():
+    live = retired(30)
+    (found,) = [one for name, one in live.subscriptions.items() if name == GONE.subscription.name]
+    labels = {**found.labels, "asgi-tasks-paused": "2026-11-01"}
+    assert pruned(with_subscription(live, found, labels=labels)) == []
+
+
 @pytest.mark.parametrize("days", [0, 1, 6, -1])
 def test_retired_subscription_waits_a_week(days):
     assert pruned(retired(days)) == []
