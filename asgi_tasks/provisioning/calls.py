@@ -61,8 +61,17 @@ def _caller() -> str | None:
         return None
     try:
         credentials, _ = google.auth.default()
+        return member(credentials)
     except GoogleAuthError:
         return None
+
+
+def member(credentials: Any) -> str | None:
+    """The member of IAM behind Google's credentials. Raise GoogleAuthError."""
+    from google.auth.transport.requests import Request
+
+    if getattr(credentials, "service_account_email", None) == "default":
+        credentials.refresh(Request())  # asks Cloud Run who we are
     account = getattr(credentials, "service_account_email", None)
     if account and "@" in account:
         return f"serviceAccount:{account}"

@@ -4,6 +4,7 @@ import os
 from typing import Any, Final, Protocol
 
 from ..exceptions import ProvisioningError
+from .problems import LOGIN
 
 RESOURCE_MANAGER: Final = "https://cloudresourcemanager.googleapis.com/v1/projects/"
 SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
@@ -60,5 +61,10 @@ def _unknown(project_id: str, reason: str) -> ProvisioningError:
         f"that forwards dead letters: {reason}\n"
         "Give it with --project-number; this prints it:\n"
         f"    gcloud projects describe {project_id} --format='value(projectNumber)'\n"
+        "or let it be looked up: log in, enable the API, and have resourcemanager.projects.get:\n"
+        f"    {LOGIN}\n"
+        f"    gcloud services enable cloudresourcemanager.googleapis.com --project={project_id}\n"
+        f"    gcloud projects add-iam-policy-binding {project_id} --member=WHO_RUNS_THIS "
+        "--role=roles/browser\n"
         "or leave the grants to somebody else with --no-grants."
     )

@@ -52,6 +52,9 @@ def test_failure_says_what_to_do(session, reason):
     assert reason in message
     assert "--project-number" in message
     assert "gcloud projects describe gyrinx-1 --format='value(projectNumber)'" in message
+    assert "gcloud auth application-default login" in message
+    assert "gcloud services enable cloudresourcemanager.googleapis.com" in message
+    assert "resourcemanager.projects.get" in message
 
 
 def test_number_that_is_given_is_taken():
