@@ -81,6 +81,9 @@ class _Parts:
             enforce_iam=options.enforce_iam,
             on_change=self.bell.ring,
         )
+        self.services = Services(self.broker, bell=self.bell, clock=self.clock, faults=self.faults)
+        for fault in options.faults:
+            self.services.add_fault(fault)
         self.sender = Sender(TokenMint(self.keyring))
         self.pusher = Pusher(
             self.broker,
@@ -89,9 +92,6 @@ class _Parts:
             faults=self.faults,
             sender=self.sender,
         )
-        self.services = Services(self.broker, bell=self.bell, clock=self.clock, faults=self.faults)
-        for fault in options.faults:
-            self.services.add_fault(fault)
         self.about = About(
             project=options.project,
             time_factor=options.timing.factor,

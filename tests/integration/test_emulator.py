@@ -497,6 +497,13 @@ def test_taken_port_is_one_clear_line(emulator_url):
     assert "in use" in errors
 
 
+def test_fault_of_an_unknown_call_is_one_clear_line():
+    process = start_emulator("--fault", "call.error:resource=Nonsense")
+    output, errors = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, output, errors.count("\n")) == (1, "", 1)
+    assert "'Nonsense' is none of Acknowledge, CreateSubscription" in errors
+
+
 @pytest.mark.parametrize("factor", ["0", "-1", "nan", "x"])
 def test_time_factor_must_be_positive(factor):
     process = start_emulator("--time-factor", factor)
