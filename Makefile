@@ -14,13 +14,14 @@ PRODUCTION = DJANGO_SETTINGS_MODULE=gyrinx.settings_prod \
 	TASKS_SERVICE_ACCOUNT=pubsub-invoker@gyrinx-check.iam.gserviceaccount.com \
 	EMAIL_HOST=localhost
 
-.PHONY: help demo test check check-image bench lock clean setup setup-lowest setup-bench $(CHECKS:%=check-%)
+.PHONY: help demo test check check-image mutants bench lock clean setup setup-lowest setup-bench $(CHECKS:%=check-%)
 
 help:
 	@echo 'make demo    the site, Pub/Sub and every task on this machine (ARGS=--once: by itself, then a table)'
 	@echo 'make test    all tests, on the newest and on the oldest dependencies (LOWEST=0: the newest only)'
 	@echo 'make check   lint, types, import rules, Django checks, shell scripts, Dockerfile'
 	@echo 'make check-image   the Dockerfile, carried out in a bare Debian (root, debootstrap and a network)'
+	@echo 'make mutants   take each guard out of a copy: a test has to notice (ARGS=word: only some)'
 	@echo 'make bench   what docs/benchmarks.md shows, measured on this machine, as JSON'
 	@echo 'make lock    recompile requirements/*.txt (ARGS=--upgrade: newest versions)'
 	@echo 'make clean   remove what make and the tools left here'
@@ -74,6 +75,9 @@ check-lock-files:
 
 bench: setup-bench
 	@exec .venv-bench/bin/python -m bench.emulator $(ARGS)
+
+mutants: setup
+	@exec $(BIN)/python -m tests.mutants $(ARGS)
 
 check-image: setup
 	@exec $(BIN)/python -m tests.tooling.image $(ARGS)

@@ -1,0 +1,63 @@
+"""Takes out each guard in a copy of the project; the tests named beside it have to fail.
+
+Usage: python -m tests.mutants [WORD ...]     only mutants whose guard or file has one of the words
+"""
+
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from . import Mutant
+from .found import ROOT, find_mutants
+
+COPIED = ("asgi_tasks", "tests", "gyrinx", "docker", "manage.py", "pyproject.toml")
+TIME_LIMIT = 300  # seconds; a test that hangs has noticed
+
+
+def main(words: list[str]) -> int:
+    mutants = [m for m in find_mutants() if not words or any(w in m.guard + m.file for w in words)]
+    with tempfile.TemporaryDirectory() as folder:
+        survivors = [m for m in mutants if not is_noticed(m, Path(folder) / "copy")]
+    print(f"{len(mutants)} guards taken out, {len(survivors)} of them unnoticed")
+    return 1 if survivors or not mutants else 0
+
+
+def is_noticed(mutant: Mutant, copy: Path) -> bool:
+    shutil.rmtree(copy, ignore_errors=True)
+    copy.mkdir()
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, copy / name)
+    target = copy / mutant.file
+    target.write_text(target.read_text().replace(mutant.old, mutant.new))
+    status = test(mutant, copy)
+    # 1: some tests failed. All else, but for a time-out, says that they did not run.
+    verdict = {0: "UNNOTICED", 1: "noticed", None: "noticed (hung)"}.get(
+        status, f"BROKEN: {status}"
+    )
+    print(f"{verdict:10} {mutant.file}: {mutant.guard}", flush=True)
+    return verdict.startswith("noticed")
+
+
+def test(mutant: Mutant, copy: Path) -> int | None:
+    options = ("-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--no-header")
+    command = (sys.executable, "-m", "pytest", *options, *shlex.split(mutant.tests))
+    try:
+        done = subprocess.run(
+            command, cwd=copy, capture_output=True, text=True, timeout=TIME_LIMIT, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return None
+    if done.returncode not in (0, 1):
+        print(done.stdout[-2000:] + done.stderr[-2000:])
+    return done.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
