@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
+from django.core.handlers.asgi import ASGIHandler
+
 from . import dispatch
 from .backends import get_backend
 from .exceptions import BodyTooLarge
@@ -32,6 +34,9 @@ class PushEndpoint:
             get_route_table(backend.alias)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket" and isinstance(self.application, ASGIHandler):
+            await send({"type": "websocket.close"})  # Django's would raise, for any stranger
+            return
         backend = get_backend() if scope["type"] == "http" else None
         if backend is None or scope["path"] != backend.config.push_path:
             await self.application(scope, receive, send)

@@ -35,5 +35,5 @@ if [ "${TASKS_SKIP_PROVISIONING:-}" != true ]; then
     [ "$status" = 0 ] || error "provision_tasks $reason: starting with the topics and subscriptions that exist"
 fi
 
-# The backlog: Twisted's own 50 stalls a burst of pushes. exec: daphne gets Cloud Run's SIGTERM.
-exec daphne -e "tcp:port=${PORT:-8080}:interface=0.0.0.0:backlog=2048" gyrinx.asgi:application
+# exec: the server gets Cloud Run's SIGTERM.
+exec python -m asgi_tasks.server --bind 0.0.0.0 --port "${PORT:-8080}" gyrinx.asgi:application

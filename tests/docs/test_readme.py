@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from tests.integration.conftest import Site
 from tests.processes import ROOT, free_port, python, running, wait_until_listening
+from tests.sites import Site
 
 SETTINGS = """
 import os
@@ -62,16 +62,7 @@ def test_example_runs(shop, emulator, tmp_path):
     (call,) = re.findall(r"^(await send_receipt\S+)", readme(), re.MULTILINE)
     python("-m", "django", "check", env=env)
     python("-m", "django", "provision_tasks", env=env)
-    server = (
-        sys.executable,
-        "-m",
-        "daphne",
-        "-b",
-        "127.0.0.1",
-        "-p",
-        port,
-        "shop.asgi:application",
-    )
+    server = (sys.executable, "-m", "asgi_tasks.server", "-p", port, "shop.asgi:application")
     with running(*server, env=env) as process:
         wait_until_listening(process, env["SERVICE_URL"])
         task_id = python("-c", ENQUEUE.replace("{}", call), env=env).strip()

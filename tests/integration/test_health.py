@@ -87,7 +87,7 @@ def site():
 
     @contextlib.contextmanager
     def site(url, **variables):
-        command = ("-m", "daphne", "-p", port, "gyrinx.asgi:application")
+        command = ("-m", "asgi_tasks.server", "-p", port, "gyrinx.asgi:application")
         env = {**PRODUCTION, "DATABASE_URL": url, **variables}
         with running(sys.executable, *command, env=env) as process:
             wait_until_listening(process, f"http://127.0.0.1:{port}/health/live")

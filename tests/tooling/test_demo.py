@@ -90,7 +90,7 @@ def test_signal_while_it_starts_leaves_nothing_running(demo, tmp_path, ports, na
 
 def test_interrupted_once_leaves_nothing_running(demo):
     process = demo("--once")
-    while not any("daphne" in args for args in session_of(process).values()):
+    while not any("asgi_tasks.server" in args for args in session_of(process).values()):
         assert process._popen.poll() is None, process.output
     assert process.stop(signal.SIGINT) == 130
     assert session_of(process) == {}

@@ -15,7 +15,7 @@ from asgi_tasks.provisioning import (
     read_and_plan,
     service_agent,
 )
-from tests.integration.conftest import site_environment
+from tests.sites import site_environment
 
 from .conftest import AGENT
 

@@ -174,8 +174,8 @@ def start(children, site, emulator, emulator_options=()):
     if not wait_for(lambda: answers(f"http://{emulator}/emulator/health"), children):
         raise DemoError(f"the emulator did not answer within {TIME_TO_START} seconds")
     children.run("provision_tasks", "manage.py", "provision_tasks")
-    listen = f"tcp:port={site.rpartition(':')[2]}:interface=127.0.0.1:backlog=2048"
-    children.start("server", "-m", "daphne", "-e", listen, "gyrinx.asgi:application")
+    port = site.rpartition(":")[2]
+    children.start("server", "-m", "asgi_tasks.server", "-p", port, "gyrinx.asgi:application")
     if not wait_for(lambda: answers(f"{site}/health/live"), children):
         raise DemoError(f"the site did not answer within {TIME_TO_START} seconds")
 

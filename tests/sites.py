@@ -1,3 +1,5 @@
+"""The test site in processes of its own, seen from outside."""
+
 import json
 import sys
 import time
@@ -5,12 +7,8 @@ import urllib.parse
 import urllib.request
 from contextlib import contextmanager
 
-import pytest
-
-from tests.postgres import PostgresMissing, postgres
 from tests.processes import free_port, python, running, wait_until_listening
 from tests.site import effects
-from tests.tokens import CertificatesServer, Signer
 
 TIMEOUT = 60  # seconds until a delivery that does not come is a failure
 
@@ -79,52 +77,15 @@ def site_environment(emulator, folder, port, **variables):
     }
 
 
-@pytest.fixture(scope="session")
-def start_site():
-    """A context manager: start_site(emulator, folder, **environment) runs the site's Daphne."""
-
-    @contextmanager
-    def start(emulator, folder, **variables):
-        port = free_port()
-        env = site_environment(emulator, folder, port, **variables)
-        python("-m", "django", "migrate", "--verbosity", "0", env=env)
-        python("-m", "django", "provision_tasks", env=env)
-        endpoint = f"tcp:port={port}:interface=127.0.0.1:backlog=2048"
-        command = (sys.executable, "-m", "daphne", "-e", endpoint, "tests.site.asgi:application")
-        with running(*command, env=env) as process:
-            url = f"http://127.0.0.1:{port}"
-            wait_until_listening(process, url)
-            yield Site(process, url, emulator, folder / "effects.jsonl")
-
-    return start
-
-
-@pytest.fixture(scope="module")
-def site(start_site, emulator, tmp_path_factory):
-    """The test site on SQLite, behind the emulator."""
-    with start_site(emulator, tmp_path_factory.mktemp("site")) as site:
-        yield site
-
-
-@pytest.fixture(scope="session")
-def signer():
-    """The key that signs the pushes which tests make themselves."""
-    return Signer()
-
-
-@pytest.fixture(scope="session")
-def certificates(signer):
-    """Where a site finds the certificate of `signer`."""
-    server = CertificatesServer(signer.by_key)
-    yield server
-    server.close()
-
-
-@pytest.fixture(scope="session")
-def database_url():
-    """A PostgreSQL database."""
-    try:
-        with postgres() as url:
-            yield url
-    except PostgresMissing as missing:
-        pytest.skip(str(missing))
+@contextmanager
+def running_site(emulator, folder, *, server="asgi_tasks.server", **variables):
+    """The site, migrated and provisioned, behind the emulator."""
+    port = free_port()
+    env = site_environment(emulator, folder, port, **variables)
+    python("-m", "django", "migrate", "--verbosity", "0", env=env)
+    python("-m", "django", "provision_tasks", env=env)
+    command = (sys.executable, "-m", server, "-p", port, "tests.site.asgi:application")
+    with running(*command, env=env) as process:
+        url = f"http://127.0.0.1:{port}"
+        wait_until_listening(process, url)
+        yield Site(process, url, emulator, folder / "effects.jsonl")

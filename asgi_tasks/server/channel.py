@@ -1,0 +1,146 @@
+"""Connections and requests, with limits to how long and how large they may be."""
+
+import logging
+import time
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+from daphne.http_protocol import WebRequest
+from twisted.web.http import HTTPChannel
+
+logger = logging.getLogger("asgi_tasks")
+
+HEAD_TIMEOUT = 10  # seconds for a request's line and headers
+LINGER = 2  # seconds; a refused client is listened to for so long, or it may not see the answer
+SMALL_BODY = 65_536  # bytes; larger ones share max_bodies_bytes
+
+
+class Limits(NamedTuple):
+    """What one request's body may be."""
+
+    size: int  # bytes
+    seconds: float  # until it is there
+
+
+class Channel(HTTPChannel):
+    """One connection: HTTP/1.1, with an end to patience."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._deadline: float | None = None
+        self._is_refused = False
+        self._limits = Limits(0, 0)
+        self._received = 0  # bytes of the body under way
+        self._held = 0  # of them, those that count against max_bodies_bytes
+
+    def connectionMade(self) -> None:
+        """Have requests made as ours: Daphne's factory has just set its own."""
+        super().connectionMade()
+        self.requestFactory = Request
+        self.factory.server.channels.add(self)
+
+    def connectionLost(self, reason: Any) -> None:
+        """Forget the connection."""
+        self.factory.server.forget(self)
+        self._release()
+        super().connectionLost(reason)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Start the clock at a request's first byte."""
+        if self._is_refused:
+            return
+        if self._deadline is None and not self._handlingRequest:
+            self._deadline = time.monotonic() + HEAD_TIMEOUT
+        super().dataReceived(data)
+
+    def allHeadersReceived(self) -> None:
+        """Refuse a body that says it is too large before any of it is kept."""
+        self._limits = self.factory.server.limits(self._path)
+        if self.length is not None and self.length > self._limits.size:
+            self.refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            return
+        self._deadline = time.monotonic() + self._limits.seconds
+        super().allHeadersReceived()
+
+    def rawDataReceived(self, data: bytes) -> None:
+        """Part of a body."""
+        if not self._is_refused:
+            super().rawDataReceived(data)
+
+    def admit(self, size: int) -> bool:
+        """Whether so many more bytes of a body are taken; if not, the request is refused."""
+        if self._is_refused:
+            return False
+        self._received += size
+        if self._received > self._limits.size:
+            self.refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        elif self._received > SMALL_BODY:
+            self._held += size
+            self.factory.server.held += size
+            if self.factory.server.held > self.factory.server.max_bodies_bytes:
+                self.refuse(HTTPStatus.SERVICE_UNAVAILABLE)
+        return not self._is_refused
+
+    def allContentReceived(self) -> None:
+        """The request is whole."""
+        if not self._is_refused:
+            self._deadline = None
+            super().allContentReceived()
+
+    def checkPersistence(self, request: Any, version: bytes) -> bool:
+        """Whether the connection outlives the answer."""
+        if self.factory.server.is_draining:
+            self.close_after(request)
+            return False
+        return bool(super().checkPersistence(request, version))
+
+    def close_after(self, request: Any) -> None:
+        """Have the connection closed once the request is answered."""
+        request.responseHeaders.setRawHeaders(b"Connection", [b"close"])
+        self.persistent = 0
+
+    def requestDone(self, request: Any) -> None:
+        """It is answered; the next may come."""
+        self._release()
+        super().requestDone(request)
+
+    def refuse(self, status: HTTPStatus) -> None:
+        """Answer without the application, take nothing more, and close."""
+        logger.warning("Request refused with %s before it was read", status.value)
+        self._is_refused = True
+        self._deadline = time.monotonic() + LINGER
+        self._release()
+        head = f"HTTP/1.1 {status.value} {status.phrase}\r\n"
+        self.transport.write(head.encode() + b"Connection: close\r\nContent-Length: 0\r\n\r\n")
+
+    def check_deadline(self, now: float) -> None:
+        """Give up on a client that takes too long."""
+        if self._deadline is None or now < self._deadline:
+            return
+        if self._is_refused:
+            self.transport.abortConnection()
+        else:
+            self.refuse(HTTPStatus.REQUEST_TIMEOUT)
+
+    def _release(self) -> None:
+        self.factory.server.held -= self._held
+        self._held = self._received = 0
+
+
+class Request(WebRequest):
+    """One request."""
+
+    def __init__(self, *args: Any) -> None:
+        # Nobody reads Twisted's own forms; parsing them costs a fifth of all time under load.
+        super().__init__(*args, parsePOSTFormSubmission=False)
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Keep a part of the body."""
+        if self.channel.admit(len(data)):
+            super().handleContentChunk(data)
+
+    def process(self) -> Any:
+        """Hand it to the application."""
+        # From a client it would rewrite where the request leads to.
+        self.requestHeaders.removeHeader(b"daphne-root-path")
+        return super().process()

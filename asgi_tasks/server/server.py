@@ -1,0 +1,234 @@
+"""Daphne's server, which also takes its limits, and ends with grace."""
+
+# First: it chooses Twisted's reactor.
+import daphne.server  # isort:skip
+
+import asyncio
+import contextlib
+import functools
+import logging
+import os
+import queue
+import signal
+import threading
+import time
+from collections.abc import Collection, Iterable, Mapping
+from http import HTTPStatus
+from types import FrameType
+from typing import Any
+
+from daphne.ws_protocol import WebSocketProtocol
+from twisted.internet import reactor
+
+from asgi_tasks.backends import get_backend
+from asgi_tasks.dispatch import BODY_TIMEOUT
+
+from .channel import Channel, Limits
+
+logger = logging.getLogger("asgi_tasks")
+
+# Seconds:
+DRAIN = 8  # for what runs when the signal comes; Cloud Run kills ten seconds after it
+CANCEL = 0.7  # for what is cancelled then
+FLUSH = 0.1  # for the last answers
+EXIT = 9.3  # the process is gone by then, whatever its threads do
+HURRIED = 0.3  # the same after a second signal
+
+BACKLOG = 2048  # Twisted's own 50 stalls a burst of pushes
+# What Cloud Run lets through: https://cloud.google.com/run/quotas
+LIMITS = Limits(size=32 * 2**20, seconds=60)
+BODIES_BYTES = 128 * 2**20
+
+
+class Server(daphne.server.Server):
+    """Daphne's server, which also takes its limits, and drains on SIGTERM and SIGINT.
+
+    What a push may be follows from the options of PubSubBackend; ``limits`` are for all other
+    requests. All bodies under way that are not small have ``max_bodies_bytes`` together.
+    """
+
+    signal_handlers: bool
+
+    def __init__(
+        self,
+        application: Any,
+        endpoints: Iterable[str] | None = None,
+        *,
+        limits: Limits = LIMITS,
+        max_bodies_bytes: int = BODIES_BYTES,
+        logs_access: bool = True,
+        **options: Any,
+    ) -> None:
+        super().__init__(application, [*map(_with_backlog, endpoints or ())], **options)
+        if not logs_access:
+            self.action_logger = None
+        self.max_bodies_bytes = max_bodies_bytes
+        self.channels: set[Channel] = set()
+        self.held = 0  # bytes of large bodies under way
+        self.is_draining = False
+        self._limits = limits
+        self._limits_by_path = _limits_of_pushes()
+        self._ports: list[Any] = []
+        self._loop: asyncio.AbstractEventLoop = reactor._asyncioEventloop
+        self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._hurry = asyncio.Event()
+        self._is_alone = asyncio.Event()
+
+    def run(self) -> None:
+        """Serve until a signal comes and what ran then has ended."""
+        if self.signal_handlers:
+            reactor.callWhenRunning(self._handle_signals)
+            self.signal_handlers = False  # Twisted's, which end at once
+        reactor.callLater(1, self._check_deadlines)
+        super().run()
+
+    def listen_success(self, port: Any) -> None:
+        """It listens: from here on the connections are ours."""
+        self.http_factory.protocol = Channel
+        self.http_factory.acceptableProtocols = lambda: [b"http/1.1"]
+        self._ports.append(port)
+        super().listen_success(port)
+
+    def limits(self, uri: bytes) -> Limits:
+        """What the body of a request to this URI may be."""
+        return self._limits_by_path.get(uri.partition(b"?")[0], self._limits)
+
+    def forget(self, channel: Channel) -> None:
+        """A connection is closed."""
+        self.channels.discard(channel)
+        if not self.channels:
+            self._is_alone.set()
+
+    def kill_all_applications(self) -> None:
+        """Nothing: they have been drained. Daphne's own stumbles over half-received requests."""
+
+    def _check_deadlines(self) -> None:
+        now = time.monotonic()
+        for channel in list(self.channels):
+            channel.check_deadline(now)
+        reactor.callLater(1, self._check_deadlines)
+
+    def _handle_signals(self) -> None:
+        threading.Thread(target=self._exit_in_time, name="asgi_tasks-exit", daemon=True).start()
+        # Not the loop's own handler, which a blocking call in a task would keep from running.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._signals.put(number)  # safe here: a SimpleQueue may be interrupted by itself
+        self._loop.call_soon_threadsafe(self._drain_or_hurry)
+
+    def _exit_in_time(self) -> None:
+        """In a thread: the loop, or a lane the interpreter waits for, may be stuck."""
+        self._signals.get()
+        try:
+            self._signals.get(timeout=EXIT)
+        except queue.Empty:
+            logger.warning("Exiting although something still runs here: Pub/Sub sends it again")
+        else:
+            time.sleep(HURRIED)
+        os._exit(0)
+
+    def _drain_or_hurry(self) -> None:
+        if self.is_draining:
+            self._hurry.set()
+        else:
+            self.is_draining = True
+            self._draining = self._loop.create_task(self._drain())
+
+    async def _drain(self) -> None:
+        try:
+            self._take_no_more()
+            await self._wait_for_answers()
+            await self._cancel_the_rest()
+            await self._loop.shutdown_asyncgens()  # which close the publisher
+            await self._close_connections()
+        finally:
+            reactor.stop()
+
+    def _take_no_more(self) -> None:
+        self.application = _unavailable
+        for port in self._ports:
+            port.stopListening()
+        for protocol in list(self.connections):
+            if isinstance(protocol, WebSocketProtocol):
+                protocol.sendClose(code=1001)  # going away
+            elif channel := getattr(protocol, "channel", None):
+                channel.close_after(protocol)
+
+    async def _wait_for_answers(self) -> None:
+        under_way = self._under_way()
+        logger.info("Stopping: %s requests are under way", len(under_way))
+        if under_way:
+            answered = asyncio.ensure_future(asyncio.wait(under_way.values()))
+            hurried = asyncio.ensure_future(self._hurry.wait())
+            await asyncio.wait({answered, hurried}, timeout=DRAIN, return_when="FIRST_COMPLETED")
+            answered.cancel()
+            hurried.cancel()
+
+    async def _cancel_the_rest(self) -> None:
+        """Cancel what still runs; whoever it does not answer gets a 503."""
+        if left := self._under_way():
+            logger.warning("Stopping: %s requests have not ended and are cancelled", len(left))
+            await _cancel(left.values(), FLUSH)
+            for protocol in left:
+                if not isinstance(protocol, WebSocketProtocol) and not protocol._response_started:
+                    await _answer(functools.partial(self.handle_reply, protocol))
+            # The runs of tasks were left by those who waited, and may still tidy up.
+            await _wait(_others(), CANCEL)
+        await _cancel(_others(), FLUSH)
+
+    async def _close_connections(self) -> None:
+        """Have the last answers sent."""
+        self._is_alone.clear()
+        for channel in list(self.channels):
+            channel.loseConnection()
+        if self.channels:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._is_alone.wait(), FLUSH)
+
+    def _under_way(self) -> dict[Any, asyncio.Task[None]]:
+        running = ((p, d.get("application_instance")) for p, d in self.connections.items())
+        return {protocol: task for protocol, task in running if task and not task.done()}
+
+
+def _others() -> set[asyncio.Task[Any]]:
+    current = asyncio.current_task()
+    return {task for task in asyncio.all_tasks() if task is not current}
+
+
+async def _cancel(tasks: Collection[asyncio.Task[Any]], seconds: float) -> None:
+    for task in tasks:
+        task.cancel()
+    await _wait(tasks, seconds)
+
+
+async def _wait(tasks: Collection[asyncio.Task[Any]], seconds: float) -> None:
+    if tasks:
+        await asyncio.wait(tasks, timeout=seconds)
+
+
+async def _unavailable(scope: Mapping[str, Any], receive: Any, send: Any) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1001})
+    else:
+        await _answer(send)
+
+
+async def _answer(send: Any) -> None:
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    await send({"type": "http.response.start", "status": status.value, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _limits_of_pushes() -> dict[bytes, Limits]:
+    backend = get_backend()
+    if backend is None:
+        return {}
+    options = backend.config
+    return {options.push_path.encode(): Limits(options.max_body_bytes, BODY_TIMEOUT)}
+
+
+def _with_backlog(endpoint: str) -> str:
+    is_bare = endpoint.startswith("tcp:") and "backlog=" not in endpoint
+    return f"{endpoint}:backlog={BACKLOG}" if is_bare else endpoint
