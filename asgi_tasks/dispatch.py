@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
+from .attempts import Delivery
 from .backends import PubSubBackend
 from .conf import BackendOptions
 from .exceptions import (
@@ -18,7 +19,7 @@ from .exceptions import (
     PushRefused,
     UnsupportedMediaType,
 )
-from .execution import Delivery, execute
+from .execution import execute
 from .lanes import get_lanes
 from .messages import PushEnvelope, TaskMessage, is_signed
 from .oidc import Certificates, PushTokenVerifier
@@ -89,9 +90,7 @@ async def _receive(
 
 
 async def _read_body(headers: Mapping[str, str], read: Read, limit: int) -> bytes:
-    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise UnsupportedMediaType("the content type is not application/json")
+    _check_media_type(headers)
     length = headers.get("content-length", "")
     if length.isascii() and length.isdigit() and int(length[:20]) > limit:
         raise BodyTooLarge(f"a body of more than {limit:,} bytes")
@@ -100,6 +99,18 @@ async def _read_body(headers: Mapping[str, str], read: Read, limit: int) -> byte
             return await read(limit)
     except TimeoutError as error:
         raise BodyTooSlow(f"no whole body in {BODY_TIMEOUT} seconds") from error
+
+
+def _check_media_type(headers: Mapping[str, str]) -> None:
+    content_type = headers.get("content-type", "").lower().split(";")
+    media_type, *parameters = (part.strip() for part in content_type)
+    if media_type != "application/json":
+        raise UnsupportedMediaType("the content type is not application/json")
+    charsets = [part for part in parameters if part.startswith("charset")]
+    if not set(charsets) <= {"charset=utf-8", 'charset="utf-8"'}:
+        raise UnsupportedMediaType("the charset is not UTF-8")
+    if headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise UnsupportedMediaType("the body is compressed")
 
 
 def _match(routes: RouteTable, envelope: PushEnvelope) -> tuple[TaskMessage, TaskRoute]:

@@ -5,31 +5,18 @@ joins it. It is cancelled when the last who waits for it has left.
 """
 
 import asyncio
-import enum
 import inspect
-import json
 import logging
-import os
-import socket
 import threading
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from traceback import format_exception
-from typing import Any
 
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
-from django.tasks import TaskContext, TaskResult, TaskResultStatus
-from django.tasks.base import TaskError
 from django.tasks.signals import task_finished, task_started
-from django.utils.json import normalize_json
 
 from . import signals
-from .exceptions import Discard
+from .attempts import Attempt, Delivery, Outcome, Report
 from .lanes import Borrower, Lanes
-from .messages import TaskMessage
-from .routes import TaskRoute
-from .signals import AnyResult
+from .watchdog import watching
 
 logger = logging.getLogger("asgi_tasks")
 
@@ -37,52 +24,6 @@ logger = logging.getLogger("asgi_tasks")
 REMEMBERED = 600
 # How long a coroutine may take to end after it was cancelled before it is answered for. Seconds.
 GRACE = 1
-
-
-class Outcome(enum.Enum):
-    """How a delivery ended: a word for the log, and the status that answers the push."""
-
-    SUCCEEDED = ("succeeded", 204)
-    DISCARDED = ("discarded", 204)
-    # Its effects are done; running it again would not make the result JSON.
-    RESULT_NOT_JSON = ("result is not JSON", 204)
-    FAILED = ("failed", 500)
-    NO_LANE = ("not started in time", 503)
-    TIMED_OUT = ("timed out", 504)
-
-    def __init__(self, word: str, status: int) -> None:
-        self.word = word
-        self.status = status
-
-    @property
-    def is_acknowledged(self) -> bool:
-        """Whether Pub/Sub takes the status as an acknowledgement."""
-        return self.status == 204
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
-    """One push of one message, authenticated and matched to its route."""
-
-    route: TaskRoute
-    message: TaskMessage
-    attempt: int
-    received: float  # by the loop's clock, in seconds
-    backend: str  # the alias
-    sender: type[Any]  # of Django's signals
-
-    @property
-    def deadline(self) -> float:
-        """When the push has to be answered, by the loop's clock."""
-        return self.received + self.route.deadline
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What execute() tells of a delivery."""
-
-    outcome: Outcome
-    result: Any = None
 
 
 type _Key = tuple[asyncio.AbstractEventLoop, str, str]
@@ -176,12 +117,14 @@ class _CoroutineRun(_Run):
     """A coroutine task, on the event loop."""
 
     async def _run(self) -> Report:
-        attempt = _Attempt(self.delivery)
+        attempt = Attempt(self.delivery)
         sender, result = self.delivery.sender, attempt.result
+        label = f"{self.delivery.route.name} (id={self.delivery.message.task_id})"
         await signals.asend(task_started, sender, result)
         try:
             async with asyncio.timeout_at(self.delivery.deadline) as timeout:
-                value = await attempt.call()
+                with watching(label):
+                    value = await attempt.call()
         except BaseException as error:
             if self._is_stopped(error):
                 raise
@@ -211,7 +154,7 @@ class _SyncRun(_Run):
     def _run_in_lane(self) -> Report:
         if not self._decide():
             return Report(Outcome.NO_LANE)
-        attempt = _Attempt(self.delivery)
+        attempt = Attempt(self.delivery)
         sender, result = self.delivery.sender, attempt.result
         task_started.send_robust(sender=sender, task_result=result)
         try:
@@ -248,92 +191,6 @@ class _SyncRun(_Run):
         with self._deciding:
             is_first, self._is_decided = not self._is_decided, True
             return is_first
-
-
-class _Attempt:
-    """One call of a task's function, and the TaskResult that tells of it."""
-
-    def __init__(self, delivery: Delivery) -> None:
-        self._delivery = delivery
-        message, now = delivery.message, _now()
-        self.result: AnyResult = TaskResult(
-            task=delivery.route.task,
-            id=message.task_id,
-            status=TaskResultStatus.RUNNING,
-            enqueued_at=message.enqueued_at,
-            started_at=now,
-            finished_at=None,
-            last_attempted_at=now,
-            args=message.args,
-            kwargs=message.kwargs,
-            backend=delivery.backend,
-            errors=[],
-            # Django counts attempts by workers; who made the earlier ones is not known here.
-            worker_ids=["unknown"] * (delivery.attempt - 1) + [_worker_id()],
-        )
-
-    def call(self) -> Any:
-        """The function's return value: of a coroutine function, its coroutine."""
-        task, result = self.result.task, self.result
-        context: tuple[Any, ...] = (TaskContext(task_result=result),) if task.takes_context else ()
-        return task.func(*context, *result.args, **result.kwargs)
-
-    def succeed(self, value: Any) -> Report:
-        """Record the return value."""
-        if _is_unfinished(value):
-            # A decorator hides a coroutine, or the task is a generator: its body has not run.
-            kind = type(value).__name__
-            return self.fail(TypeError(f"the task returned a {kind} instead of running"))
-        try:
-            value = normalize_json(value)
-            json.dumps(value, allow_nan=False)
-        except Exception as error:  # whatever the value's own methods raise
-            return self._end_failed(error, Outcome.RESULT_NOT_JSON)
-        self._end(TaskResultStatus.SUCCESSFUL, value)
-        return Report(Outcome.SUCCEEDED, value)
-
-    def fail(self, error: BaseException, *, timed_out: bool = False) -> Report:
-        """Record what the task raised."""
-        if isinstance(error, Discard):
-            return self._end_failed(error, Outcome.DISCARDED)
-        return self._end_failed(error, Outcome.TIMED_OUT if timed_out else Outcome.FAILED)
-
-    def _end_failed(self, error: BaseException, outcome: Outcome) -> Report:
-        path = f"{type(error).__module__}.{type(error).__qualname__}"
-        traceback = "".join(format_exception(error))
-        self.result.errors.append(TaskError(exception_class_path=path, traceback=traceback))
-        self._end(TaskResultStatus.FAILED, None)
-        if outcome is not Outcome.DISCARDED:
-            logger.error(
-                "Task %s %s: id=%s attempt=%s",
-                self._delivery.route.name,
-                outcome.word,
-                self.result.id,
-                self._delivery.attempt,
-                exc_info=error,
-            )
-        return Report(outcome)
-
-    def _end(self, status: TaskResultStatus, value: Any) -> None:
-        # Frozen for their readers; Django's own backends set them the same way.
-        object.__setattr__(self.result, "finished_at", _now())
-        object.__setattr__(self.result, "status", status)
-        object.__setattr__(self.result, "_return_value", value)
-
-
-def _is_unfinished(value: Any) -> bool:
-    if inspect.iscoroutine(value):
-        value.close()
-        return True
-    return inspect.isawaitable(value) or inspect.isgenerator(value) or inspect.isasyncgen(value)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _worker_id() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 _runs: dict[_Key, _Run] = {}

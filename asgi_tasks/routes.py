@@ -16,7 +16,7 @@ from django.tasks import Task
 from django.utils.module_loading import import_string
 
 from .conf import BackendOptions, InvalidConfiguration, Problem, clear_options, get_options
-from .exceptions import RouteNotFound, TaskNotFound
+from .exceptions import Discard, RouteNotFound, TaskNotFound
 from .messages import TASK_NAME
 
 # A redelivery starts when the ack deadline passes; a run ends this much sooner. Seconds.
@@ -46,6 +46,7 @@ class TaskRoute:
     timeout: float | None = None  # of a run; ack_deadline less five seconds unless shorter
     signed: bool = True  # False lets publishers who are not us feed this task
     aliases: tuple[str, ...] = ()  # former names, each with its topic and subscription
+    discard_on: tuple[type[Exception], ...] = ()  # errors that trying again would not mend
 
     def __post_init__(self) -> None:
         if not isinstance(self.task, Task):
@@ -63,6 +64,7 @@ class TaskRoute:
         self._check("max_delivery_attempts", 5, 100)
         if self.timeout is not None:
             self._check_timeout(self.timeout)
+        self._check_discard_on()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -74,6 +76,10 @@ class TaskRoute:
         """How long a run may take, in seconds."""
         longest = self.ack_deadline - DEADLINE_MARGIN
         return longest if self.timeout is None else min(self.timeout, longest)
+
+    def discards(self, error: BaseException) -> bool:
+        """Whether the error ends the task for good."""
+        return isinstance(error, (Discard, *self.discard_on))
 
     def bind(self, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
         """Raise TypeError if the task's function does not take these arguments."""
@@ -89,6 +95,12 @@ class TaskRoute:
         if not isinstance(value, int | float) or not 0 < value <= self.ack_deadline:
             message = f"timeout of {self.name!r} is {value!r}, not within its ack_deadline "
             raise ValueError(f"{message}({self.ack_deadline}).")
+
+    def _check_discard_on(self) -> None:
+        errors = self.discard_on
+        if not isinstance(errors, tuple) or not all(map(_is_error, errors)):
+            message = f"discard_on of {self.name!r} is {errors!r}, not a tuple of exception classes"
+            raise TypeError(f"{message}: write (SomeError,).")
 
     def _check_name(self, name: str) -> None:
         if not isinstance(name, str) or not TASK_NAME.fullmatch(name):
@@ -229,6 +241,10 @@ def _no_list(path: str) -> Problem:
 
 def _repeated(values: Iterable[str]) -> list[str]:
     return [value for value, count in Counter(values).items() if count > 1]
+
+
+def _is_error(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, Exception)
 
 
 _signature = functools.cache(inspect.signature)

@@ -9,12 +9,12 @@ import pytest
 from google.pubsub_v1 import types
 
 from asgi_tasks import TaskRoute
+from asgi_tasks.attempts import Outcome
 from asgi_tasks.conf import BackendOptions
 from asgi_tasks.emulator import cli
 from asgi_tasks.emulator.api.calls import CALLS
 from asgi_tasks.emulator.broker.faults import Fault, Kind
 from asgi_tasks.exceptions import PushRefused
-from asgi_tasks.execution import Outcome
 from tests.processes import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]

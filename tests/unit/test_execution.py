@@ -9,14 +9,15 @@ import django
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import ConnectionHandler, OperationalError, connection
 from django.tasks import TaskResultStatus, task
 from django.tasks.signals import task_finished, task_started
 from django.utils.translation import gettext_lazy
 
 from asgi_tasks import Discard, TaskRoute, execution
+from asgi_tasks.attempts import Delivery, Outcome
 from asgi_tasks.backends import PubSubBackend
-from asgi_tasks.execution import GRACE, Delivery, Outcome, execute
+from asgi_tasks.execution import GRACE, execute
 from asgi_tasks.lanes import Borrower, Lanes
 from tests.pushes import make_message
 
@@ -56,12 +57,12 @@ class Stage:
         self.lanes = Lanes(lanes)
         self._keys = []
 
-    def deliver(self, task, do, *, timeout=None, attempt=1):
+    def deliver(self, task, do, *, attempt=1, **route):
         key = str(uuid.uuid4())
         acts[key] = do
         self._keys.append(key)
         return Delivery(
-            route=TaskRoute(task, timeout=timeout),
+            route=TaskRoute(task, **route),
             message=make_message(task.name, key),
             attempt=attempt,
             received=asyncio.get_running_loop().time(),
@@ -363,9 +364,13 @@ async def test_failure_is_one_error_line_with_the_traceback(stage, caplog, task,
 
 
 @both_kinds
-async def test_discard_is_no_error_line(stage, caplog, task):
-    await stage.run(stage.deliver(task, raises(Discard())))
-    assert [r for r in caplog.records if r.name == "asgi_tasks"] == []
+async def test_discard_is_one_warning_line_with_the_traceback(stage, caplog, task):
+    delivery = stage.deliver(task, raises(Discard("nothing to do")))
+    await stage.run(delivery)
+    (line,) = [r for r in caplog.records if r.name == "asgi_tasks"]
+    assert line.levelname == "WARNING"
+    assert str(line.exc_info[1]) == "nothing to do"
+    assert f"discarded: id={delivery.message.task_id}" in line.getMessage()
 
 
 @both_kinds
@@ -411,6 +416,55 @@ async def test_task_that_returns_unfinished_work_has_failed(stage, heard, do):
     report = await stage.run(stage.deliver(act_sync, do))
     assert report.outcome is Outcome.FAILED
     assert [status for *_, status, _ in heard][-1] == TaskResultStatus.FAILED
+
+
+@both_kinds
+async def test_error_that_the_route_discards_ends_the_task(stage, heard, task):
+    delivery = stage.deliver(task, raises(LookupError("gone")), discard_on=(LookupError,))
+    report = await stage.run(delivery)
+    assert (report.outcome, report.outcome.status) == (Outcome.DISCARDED, 204)
+    name, status, result = heard[-1]
+    assert (name, status) == ("finished", TaskResultStatus.FAILED)
+    assert result.errors[0].exception_class_path == "builtins.LookupError"
+
+
+@both_kinds
+async def test_error_that_the_route_does_not_discard_is_a_failure(stage, task):
+    delivery = stage.deliver(task, raises(ValueError("no")), discard_on=(LookupError,))
+    assert (await stage.run(delivery)).outcome is Outcome.FAILED
+
+
+async def test_overrun_is_no_error_to_discard(stage):
+    delivery = stage.deliver(act, Gate().await_, timeout=0.01, discard_on=(TimeoutError,))
+    assert (await stage.run(delivery)).outcome is Outcome.TIMED_OUT
+
+
+# Databases
+
+
+def connect_to_nowhere():
+    database = {"ENGINE": "django.db.backends.sqlite3", "NAME": "/nowhere/db.sqlite3"}
+    ConnectionHandler({"default": database})["default"].cursor()
+
+
+async def aconnect_to_nowhere():
+    await sync_to_async(connect_to_nowhere)()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("task", "do"), [(act, aconnect_to_nowhere), (act_sync, connect_to_nowhere)]
+)
+async def test_database_out_of_reach_is_unavailable(stage, heard, task, do):
+    report = await stage.run(stage.deliver(task, do))
+    assert (report.outcome, report.outcome.status) == (Outcome.NO_DATABASE, 503)
+    assert heard[-1][1] == TaskResultStatus.FAILED
+
+
+@both_kinds
+async def test_database_error_of_a_query_is_a_failure(stage, task):
+    report = await stage.run(stage.deliver(task, raises(OperationalError("database is locked"))))
+    assert report.outcome is Outcome.FAILED
 
 
 # Deadlines
@@ -680,6 +734,18 @@ async def test_same_id_of_two_tasks_are_two_runs(stage):
     message = replace(other.message, task_id=one.message.task_id)
     reports = await asyncio.gather(stage.run(one), stage.run(replace(other, message=message)))
     assert [report.result for report in reports] == ["one", "other"]
+
+
+async def test_same_id_in_two_loops_are_two_runs(stage):
+    gate = Gate()
+    one = stage.deliver(act, gate.await_)
+    running = stage.start(one)
+    await gate.entered()
+
+    acts[one.message.args[0]] = lambda: "other"
+    report = await asyncio.to_thread(asyncio.run, stage.run(_again(one)))
+    gate.open()
+    assert [report.result, (await running).result] == ["other", "through"]
 
 
 # Lanes
