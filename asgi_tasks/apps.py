@@ -23,6 +23,6 @@ def check_deploy(app_configs: Any, **kwargs: Any) -> Iterable[CheckMessage]:
     """See check_deployment(). Mistakes in the options are the backend's own checks."""
     backend = get_backend()
     try:
-        return list(check_deployment(backend.config)) if backend else []
+        return list(check_deployment(backend)) if backend else []
     except InvalidConfiguration:
         return []

@@ -24,6 +24,8 @@ from .signals import AnyResult
 
 logger = logging.getLogger("asgi_tasks")
 
+TRACEBACK_CHARACTERS = 64_000  # of a longer one the beginning and the end are kept
+
 
 class Outcome(enum.Enum):
     """How a delivery ended: a word for the log, and the status that answers the push."""
@@ -77,6 +79,7 @@ class Attempt:
 
     def __init__(self, delivery: Delivery) -> None:
         self._delivery = delivery
+        self.is_plain = True  # its error, if any: what logs it can log all of it
         message, now = delivery.message, _now()
         self.result: AnyResult = TaskResult(
             task=delivery.route.task,
@@ -125,17 +128,18 @@ class Attempt:
 
     def _end_failed(self, error: BaseException, outcome: Outcome) -> Report:
         path = f"{type(error).__module__}.{type(error).__qualname__}"
-        traceback = "".join(format_exception(error))
+        traceback, self.is_plain = _describe(error)
         self.result.errors.append(TaskError(exception_class_path=path, traceback=traceback))
         self._end(TaskResultStatus.FAILED, None)
         logger.log(
             logging.WARNING if outcome is Outcome.DISCARDED else logging.ERROR,
-            "Task %s %s: id=%s attempt=%s",
+            "Task %s %s: id=%s attempt=%s%s",
             self._delivery.route.name,
             outcome.word,
             self.result.id,
             self._delivery.attempt,
-            exc_info=error,
+            "" if self.is_plain else f"\n{traceback}",
+            exc_info=error if self.is_plain else None,
         )
         return Report(outcome)
 
@@ -151,6 +155,19 @@ def _is_unfinished(value: Any) -> bool:
         value.close()
         return True
     return inspect.isawaitable(value) or inspect.isgenerator(value) or inspect.isasyncgen(value)
+
+
+def _describe(error: BaseException) -> tuple[str, bool]:
+    """The traceback, and whether it is whole: an error may be huge, or fail to show itself."""
+    try:
+        traceback = "".join(format_exception(error))
+    except Exception as failure:
+        kind = type(error).__qualname__
+        return f"{kind}, which cannot be shown: {type(failure).__name__}\n", False
+    if len(traceback) <= TRACEBACK_CHARACTERS:
+        return traceback, True
+    half = TRACEBACK_CHARACTERS // 2
+    return f"{traceback[:half]}\n[...]\n{traceback[-half:]}", False
 
 
 def _connects(error: BaseException) -> bool:

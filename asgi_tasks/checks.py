@@ -45,12 +45,14 @@ def check_backend(backend: BaseTaskBackend) -> Iterator[CheckMessage]:
     yield from map(_message, problems)
 
 
-def check_deployment(options: BackendOptions) -> Iterator[CheckMessage]:
-    """What must not be so in production."""
+def check_deployment(backend: BaseTaskBackend) -> Iterator[CheckMessage]:
+    """What must not be so in production. Raise InvalidConfiguration, as check_backend() says."""
+    options, table = get_options(backend.alias), get_route_table(backend.alias)
     problems = (
         *_find_foreign_certificates(options),
         *_find_private_service(options),
         *(problem for alias in connections for problem in _find_unfit_database(alias)),
+        *_find_unsigned_routes(table),
     )
     yield from map(_message, problems)
 
@@ -87,6 +89,23 @@ def _find_unfit_database(alias: str) -> Iterable[Problem]:
         message = f"{where} is SQLite: an instance's disk is neither shared nor kept."
         hint = f"Set {where}['ENGINE'] to that of a database server."
         yield Problem("asgi_tasks.W003", message, hint)
+
+
+def _find_unsigned_routes(table: RouteTable) -> Iterable[Problem]:
+    for route in table:
+        if not route.signed:
+            topics = " or ".join(table.topic(name) for name in route.names)
+            message = (
+                f"The route {route.name!r} is not signed: anybody who may publish to {topics} "
+                "runs this task with arguments of their choice."
+            )
+            hint = (
+                f"Remove signed=False in {describe(table.options.routes)}. If others than this "
+                "site have to feed the task, let it check its arguments, look who holds "
+                "roles/pubsub.publisher there, and accept this with "
+                "SILENCED_SYSTEM_CHECKS = ['asgi_tasks.W004']."
+            )
+            yield Problem("asgi_tasks.W004", message, hint)
 
 
 def _find_second_aliases(backend: BaseTaskBackend) -> Iterable[Problem]:

@@ -79,8 +79,11 @@ class BackendOptions:
 
     @property
     def max_body_bytes(self) -> int:
-        """The largest push body that can carry a message: base64, and room for the attributes."""
-        return self.max_message_bytes * 4 // 3 + 256_000
+        """The largest push body that can carry a message: base64, and room for the attributes.
+
+        They are 128 kB at the most, and six times that where JSON has to escape every byte.
+        """
+        return self.max_message_bytes * 4 // 3 + 1_000_000
 
 
 def parse_options(raw: Mapping[str, Any]) -> BackendOptions:

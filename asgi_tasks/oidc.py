@@ -26,6 +26,7 @@ MAX_CACHED_TOKENS = 1000
 TOKEN_LIFE = 3600
 CLOCK_SKEW = 10
 FETCH_TIMEOUT = 10
+PATIENCE = 1  # with a fetch, of pushes whose key is known but out of date
 REFETCH_INTERVAL = 60  # between fetches for the sake of an unknown key
 SHORTEST_LIFE = 1  # of certificates, whatever is said of them
 RETRY_INTERVAL = 5  # after a fetch that failed
@@ -40,11 +41,18 @@ class PushTokenVerifier:
     """
 
     def __init__(
-        self, *, audience: str, service_account: str, certificates: "Certificates"
+        self,
+        *,
+        audience: str,
+        service_account: str,
+        certificates: "Certificates",
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        """``clock`` counts seconds since 1970."""
         self._audience = audience
         self._service_account = service_account
         self._certificates = certificates
+        self._clock = clock
         self._verified: dict[str, int] = {}  # token: exp. Pub/Sub sends one token many times.
 
     async def verify(self, authorization: str) -> None:
@@ -53,29 +61,35 @@ class PushTokenVerifier:
         Raise Unauthenticated, PermissionDenied, or Unavailable without certificates to check with.
         """
         token = _bearer_token(authorization)
-        if self._verified.get(token, 0) > time.time():
+        if self._verified.get(token, 0) > self._clock():
             return
-        header, claims = (_decode_part(part) for part in token.split(".")[:2])
-        key_id = _check_header(header)
-        _check_claim_types(claims)
+        header, payload, signature = map(_decode_part, token.split("."))
+        key_id, claims = _check_header(_load_object(header)), _load_object(payload)
+        self._check_times(claims)
+        self._check_parties(claims)
         certificate = await self._certificates.get(key_id)
-        self._check_signature(token, key_id, certificate)
+        _check_signature(token.rpartition(".")[0], signature, certificate)
         self._check_account(claims)
         self._remember(token, claims["exp"])
 
-    def _check_signature(self, token: str, key_id: str, certificate: str) -> None:
-        """The signature, the times and the audience."""
-        from google.auth import exceptions, jwt
+    def _check_times(self, claims: dict[str, Any]) -> None:
+        moments: list[Any] = [claims.get("iat"), claims.get("exp"), claims.get("nbf", 0)]
+        if not all(type(moment) is int for moment in moments):  # not True either, nor 1.0
+            raise Unauthenticated("a time in the token is missing or not an integer")
+        issued, expires, not_before = moments
+        if not 0 < expires - issued <= TOKEN_LIFE + CLOCK_SKEW:
+            raise Unauthenticated("the times in the token are over an hour apart, or reversed")
+        now = self._clock()
+        if max(issued, not_before) > now + CLOCK_SKEW:
+            raise Unauthenticated("the token is not valid yet")
+        if expires < now - CLOCK_SKEW:
+            raise Unauthenticated("the token has expired")
 
-        try:
-            jwt.decode(  # type: ignore[no-untyped-call]
-                token,
-                certs={key_id: certificate},
-                audience=self._audience,
-                clock_skew_in_seconds=CLOCK_SKEW,
-            )
-        except (exceptions.GoogleAuthError, TypeError, ValueError) as error:
-            raise Unauthenticated("signature, time or audience of the token is wrong") from error
+    def _check_parties(self, claims: dict[str, Any]) -> None:
+        if claims.get("iss") not in ISSUERS:
+            raise Unauthenticated("the token is not issued by Google")
+        if claims.get("aud") != self._audience:
+            raise Unauthenticated("the token is for another audience")
 
     def _check_account(self, claims: dict[str, Any]) -> None:
         email = claims.get("email")
@@ -102,28 +116,43 @@ class Certificates:
         self._fresh_until = 0.0
         self._next_fetch = 0.0
         self._fetching: asyncio.Task[None] | None = None
+        self._fetching_since = 0.0
 
     async def get(self, key_id: str) -> str:
         """The certificate (PEM) of a key. Raise Unauthenticated if unknown, or Unavailable."""
-        is_fresh = key_id in self._by_key and self._clock() < self._fresh_until
-        if not is_fresh:
-            await self._fetch_once()
-        if self._clock() >= self._fresh_until + STALE_LIFE or not self._by_key:
+        if key_id not in self._by_key or not self._is_fresh():
+            await self._refresh(key_id)
+        if not self._has_any():
             raise Unavailable("there are no certificates to check the token with")
         try:
             return self._by_key[key_id]
         except KeyError:
-            if self._clock() >= self._fresh_until:
+            if not self._is_fresh():
                 raise Unavailable("the certificates are out of date") from None
             raise Unauthenticated("the token is signed with an unknown key") from None
 
-    async def _fetch_once(self) -> None:
+    def _is_fresh(self) -> bool:
+        return self._clock() < self._fresh_until
+
+    def _has_any(self) -> bool:
+        return bool(self._by_key) and self._clock() < self._fresh_until + STALE_LIFE
+
+    async def _refresh(self, key_id: str) -> None:
+        """Wait for the fetch under way, or for a new one unless it is too early for that."""
         loop = asyncio.get_running_loop()
         if self._fetching is None or self._fetching.get_loop() is not loop:
             if self._clock() < self._next_fetch:
                 return
             self._fetching = loop.create_task(self._fetch())
-        await asyncio.shield(self._fetching)
+            self._fetching_since = self._clock()
+        # Neither the end of this wait nor the caller's cancellation ends the fetch.
+        await asyncio.wait({self._fetching}, timeout=self._patience(key_id))
+
+    def _patience(self, key_id: str) -> float | None:
+        """How many seconds to wait for the fetch under way; None: until it ends."""
+        if key_id not in self._by_key or not self._has_any():
+            return None
+        return max(0.0, self._fetching_since + PATIENCE - self._clock())
 
     async def _fetch(self) -> None:
         try:
@@ -131,7 +160,10 @@ class Certificates:
             self._fresh_until = self._clock() + life
             self._next_fetch = self._clock() + min(life, REFETCH_INTERVAL)
         except Exception as error:
-            self._next_fetch = self._clock() + RETRY_INTERVAL
+            # While the keys are fresh it was for the sake of an unknown one.
+            fresh_for = self._fresh_until - self._clock()
+            pause = max(RETRY_INTERVAL, min(fresh_for, REFETCH_INTERVAL))
+            self._next_fetch = self._clock() + pause
             logger.warning("Certificates could not be fetched from %s: %r", self._url, error)
         finally:
             self._fetching = None
@@ -154,7 +186,10 @@ async def _download(url: str) -> tuple[dict[str, str], float]:
 
 
 def _is_certificate(value: object) -> bool:
-    return isinstance(value, str) and value.startswith("-----BEGIN CERTIFICATE-----")
+    """Whether its public key can be read. Raise ValueError if the certificate cannot."""
+    from cryptography.x509 import load_pem_x509_certificate
+
+    return isinstance(value, str) and bool(load_pem_x509_certificate(value.encode()).public_key())
 
 
 def _max_age(cache_control: str) -> float:
@@ -171,10 +206,21 @@ def _bearer_token(authorization: str) -> str:
     return found[1]
 
 
-def _decode_part(part: str) -> dict[str, Any]:
+def _decode_part(part: str) -> bytes:
+    """Strict base64url: of all texts that decode to the same bytes only one is accepted."""
     try:
-        document = load_json(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
-    except (ValueError, InvalidMessage) as error:
+        decoded = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    except ValueError as error:
+        raise Unauthenticated("malformed token") from error
+    if base64.urlsafe_b64encode(decoded).rstrip(b"=").decode() != part:
+        raise Unauthenticated("malformed token")
+    return decoded
+
+
+def _load_object(part: bytes) -> dict[str, Any]:
+    try:
+        document = load_json(part)
+    except InvalidMessage as error:
         raise Unauthenticated("malformed token") from error
     if not isinstance(document, dict):
         raise Unauthenticated("malformed token")
@@ -191,14 +237,12 @@ def _check_header(header: dict[str, Any]) -> str:
     return key_id
 
 
-def _check_claim_types(claims: dict[str, Any]) -> None:
-    """What google.auth.jwt does not look at: types, issuer, life."""
-    issued, expires, not_before = (claims.get(name, 0) for name in ("iat", "exp", "nbf"))
-    if not all(type(moment) is int for moment in (issued, expires, not_before)):
-        raise Unauthenticated("a time in the token is not an integer")
-    if not 0 < expires - issued <= TOKEN_LIFE + CLOCK_SKEW:
-        raise Unauthenticated("the times in the token are missing, or over an hour apart")
-    if not_before > time.time() + CLOCK_SKEW:
-        raise Unauthenticated("the token is not valid yet")
-    if not isinstance(claims.get("aud"), str) or claims.get("iss") not in ISSUERS:
-        raise Unauthenticated("the token is for somebody else or not Google's")
+def _check_signature(signed: str, signature: bytes, certificate: str) -> None:
+    from google.auth import crypt
+
+    try:
+        is_right = crypt.verify_signature(signed, signature, certificate)  # type: ignore[no-untyped-call]
+    except (TypeError, ValueError) as error:  # a key of another kind
+        raise Unauthenticated("the key of the token is not an RSA key") from error
+    if not is_right:
+        raise Unauthenticated("the signature of the token is wrong")

@@ -21,7 +21,7 @@ class Signer:
     def __init__(self, key_id="key-1"):
         self.key_id = key_id
         self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        self.certificate = _certificate(self.key)
+        self.certificate = make_certificate(self.key)
 
     @property
     def by_key(self):
@@ -46,7 +46,11 @@ class Signer:
 
     def sign(self, header, payload):
         """A token of these two objects, or of these two texts."""
-        signed = f"{encode(header)}.{encode(payload)}"
+        return self.sign_parts(encode(header), encode(payload))
+
+    def sign_parts(self, header, payload):
+        """A token of these two parts, encoded whichever way."""
+        signed = f"{header}.{payload}"
         signature = self.key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
         return f"{signed}.{_base64url(signature)}"
 
@@ -55,6 +59,16 @@ def encode(part):
     """A part of a token: an object, or the JSON text itself."""
     text = part if isinstance(part, str) else json.dumps(part)
     return _base64url(text.encode())
+
+
+class Clock:
+    """Stands still until a test moves it."""
+
+    def __init__(self, now=1_000.0):
+        self.now = now
+
+    def __call__(self):
+        return self.now
 
 
 class CertificatesServer:
@@ -96,7 +110,7 @@ class CertificatesServer:
         self._thread.join()
 
 
-def _certificate(key):
+def make_certificate(key):
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tests")])
     now = datetime.now(UTC)
     certificate = (

@@ -28,7 +28,7 @@ TASKS = {
             "project_id": "tests",
             "environment": "test",
             "topic_prefix": "site",
-            "routes": "tests.site.task_routes",
+            "routes": os.environ.get("TESTS_ROUTES", "tests.site.task_routes"),
             "service_url": os.environ.get("TESTS_SERVICE_URL", "http://127.0.0.1:1"),
             "push_service_account": "pusher@tests.iam.gserviceaccount.com",
             "certs_url": os.environ.get("TESTS_CERTS_URL", "http://127.0.0.1:1/oauth2/v1/certs"),
@@ -37,6 +37,8 @@ TASKS = {
         },
     }
 }
+if keys := os.environ.get("TESTS_SIGNING_KEYS"):
+    TASKS["default"]["OPTIONS"]["signing_key"] = keys.split(",")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -1,5 +1,7 @@
 """Each check by its id, through Django's own `check`."""
 
+import ast
+import re
 import sys
 
 import pytest
@@ -51,6 +53,9 @@ def ids(**options):
 def routes_but(*functions):
     """The test site's routes without those of these tasks."""
     return [route for route in site_routes.task_routes if route.task not in functions]
+
+
+SIGNED = [*routes_but(tasks.echo), TaskRoute(tasks.echo)]  # routes of a site without W004
 
 
 def test_correct_site_has_no_message():
@@ -203,13 +208,14 @@ def test_task_with_two_routes_is_e013(configure):
 
 @pytest.fixture
 def deploy(configure, monkeypatch):
-    """deploy(database={...}, **options): the ids that `check --deploy` finds in a right site."""
+    """deploy(database={...}, routes=[...], **options): what `check --deploy` says of the site."""
 
-    def deploy(database=None, **options):
+    def deploy(database=None, routes=SIGNED, **options):
         right = {"ENGINE": "django.db.backends.postgresql", "CONN_MAX_AGE": 0}
         for name, value in (right | (database or {})).items():
             monkeypatch.setitem(connections.settings["default"], name, value)
-        configure(**{"certs_url": LEFT_OUT, "service_url": "https://gyrinx.example"} | options)
+        right = {"certs_url": LEFT_OUT, "service_url": "https://gyrinx.example"}
+        configure(*routes, **right | options)
         return messages(include_deployment_checks=True)
 
     return deploy
@@ -259,6 +265,39 @@ def test_kept_connections_are_w002_in_a_deployment(deploy, age):
 def test_sqlite_is_w003_in_a_deployment(deploy, engine):
     [message] = deploy({"ENGINE": f"django.{engine}"})
     assert (message.id, "['ENGINE']" in message.hint) == ("asgi_tasks.W003", True)
+
+
+def test_unsigned_route_is_w004_in_a_deployment(deploy):
+    routes = [*routes_but(tasks.echo), TaskRoute(tasks.echo, signed=False, aliases=("shout",))]
+    [message] = deploy(routes=routes)
+    assert message.id == "asgi_tasks.W004"
+    assert message.msg == (
+        "The route 'echo' is not signed: anybody who may publish to "
+        "projects/tests/topics/test-site-echo or projects/tests/topics/test-site-shout "
+        "runs this task with arguments of their choice."
+    )
+    assert f"Remove signed=False in `task_routes` in {__name__}." in message.hint
+
+
+def test_each_unsigned_route_is_reported(deploy):
+    routes = [
+        *routes_but(tasks.echo, tasks.add),
+        *(TaskRoute(task, signed=False) for task in (tasks.echo, tasks.add)),
+    ]
+    assert [message.id for message in deploy(routes=routes)] == ["asgi_tasks.W004"] * 2
+
+
+def test_unsigned_route_is_accepted_as_the_hint_says(deploy, settings):
+    routes = [*routes_but(tasks.echo), TaskRoute(tasks.echo, signed=False)]
+    [message] = deploy(routes=routes)
+    [(name, value)] = re.findall(r"(\w+) = (\[.*\])", message.hint)
+    setattr(settings, name, ast.literal_eval(value))
+    assert message.is_silenced()
+
+
+def test_unsigned_route_is_nobody_s_business_in_development(configure):
+    configure(*routes_but(tasks.echo), TaskRoute(tasks.echo, signed=False))
+    assert ids() == []
 
 
 def test_databases_are_not_looked_at_in_development(configure):

@@ -72,7 +72,7 @@ class Command(BaseCommand):
 
 def make_fighters(gang):
     """The same fighters for a gang's name each time."""
-    dice = random.Random(gang.name)  # noqa: S311
+    dice = random.Random(gang.name)  # noqa: S311 - a sample, nothing secret
     names = dice.sample(NAMES, len(CREW))
     return [
         Fighter(

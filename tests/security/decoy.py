@@ -1,0 +1,3 @@
+"""A module that messages name and nothing imports."""
+
+raise AssertionError("a message had this module imported")
