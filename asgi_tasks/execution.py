@@ -15,7 +15,7 @@ from django.tasks.signals import task_finished, task_started
 
 from . import signals
 from .attempts import Attempt, Delivery, Outcome, Report
-from .lanes import Borrower, Lanes
+from .lanes import Borrower, Lanes, run_tidily
 from .watchdog import watching
 
 logger = logging.getLogger("asgi_tasks")
@@ -129,10 +129,12 @@ class _CoroutineRun(_Run):
             if self._is_stopped(error):
                 raise
             report = attempt.fail(error, timed_out=timeout.expired())
-            await signals.asend(task_finished, sender, result)
+            if attempt.is_plain:  # Django's logger takes the traceback from this handler
+                await signals.asend(task_finished, sender, result)
+                return report
         else:
             report = attempt.succeed(value)
-            await signals.asend(task_finished, sender, result)
+        await signals.asend(task_finished, sender, result)
         return report
 
 
@@ -158,15 +160,17 @@ class _SyncRun(_Run):
         sender, result = self.delivery.sender, attempt.result
         task_started.send_robust(sender=sender, task_result=result)
         try:
-            value = attempt.call()
+            value = run_tidily(attempt.call)
         except BaseException as error:
             if self._is_stopped(error):
                 raise
             report = attempt.fail(error)
-            task_finished.send_robust(sender=sender, task_result=result)
+            if attempt.is_plain:  # Django's logger takes the traceback from this handler
+                task_finished.send_robust(sender=sender, task_result=result)
+                return report
         else:
             report = attempt.succeed(value)
-            task_finished.send_robust(sender=sender, task_result=result)
+        task_finished.send_robust(sender=sender, task_result=result)
         return report
 
     def _give_up_at(self, delivery: Delivery) -> float:

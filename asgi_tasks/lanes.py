@@ -2,7 +2,8 @@
 
 A connection belongs to a thread, so N lanes hold at most N connections to a database. A sync task
 keeps a lane while it runs. A coroutine task borrows one for each sync_to_async or ORM call and
-gives it back when the call returns: a task that only waits holds no lane.
+gives it back when the call returns: a task that only waits holds no lane. So no transaction may
+outlive a call: the next one is somebody else's.
 """
 
 import functools
@@ -12,12 +13,16 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.transaction import TransactionManagementError
 
 logger = logging.getLogger("asgi_tasks")
+
+INTRANS, INERROR = 2, 3  # libpq's PGTransactionStatusType
 
 
 class Lane:
@@ -60,7 +65,7 @@ class Borrower(Executor):
         if not future.set_running_or_notify_cancel():
             return
         try:
-            result = call()
+            result = run_tidily(call)
         except BaseException as error:
             future.set_exception(error)
             del future  # it holds the error, whose traceback holds this frame
@@ -108,7 +113,7 @@ class Lanes:
         """In the lane's thread: one call each for those who wait, until nobody does."""
         while borrower := self._next_borrower(lane):
             if lane not in borrower.visited:
-                _close_connections(only_broken=bool(lane.users))
+                _renew_connections(is_shared=bool(lane.users))
                 self._visit(lane, borrower)
             borrower.run_next()
             self._readmit(borrower)
@@ -122,7 +127,7 @@ class Lanes:
                 if lane.users or lane.is_tidy:
                     self._free.append(lane)
                     return None
-            _close_connections()
+            _renew_connections()
             lane.is_tidy = True
 
     def _visit(self, lane: Lane, borrower: Borrower) -> None:
@@ -138,24 +143,89 @@ class Lanes:
                 self._waiting.append(borrower)
 
 
-def _close_connections(*, only_broken: bool = False) -> None:
-    """In a lane's thread: close what Django would close between two requests.
+def run_tidily[T](call: Callable[[], T]) -> T:
+    """In a lane's thread: what the call returns, with the connections as the next one needs them.
 
-    While another run may come back to a cursor it left open here, only what is broken.
+    Raise TransactionManagementError if it left a transaction open. That is rolled back, so to take
+    the call for done would lose its work.
     """
-    for connection in connections.all(initialized_only=True):
-        try:
-            if not only_broken:
-                connection.close_if_unusable_or_obsolete()
-            elif _is_broken(connection):
-                connection.close()
-        except Exception:  # the lane has to live on
-            logger.exception("Database connection %r could not be closed", connection.alias)
+    try:
+        result = call()
+    except BaseException:
+        _mend_connections()
+        raise
+    if aliases := _mend_connections():
+        message = f"A transaction was left open, and rolled back: {', '.join(aliases)}. It cannot "
+        raise TransactionManagementError(f"{message}outlive its call: use transaction.atomic().")
+    return result
+
+
+def _mend_connections() -> list[str]:
+    """In a lane's thread: end and close what the next call cannot use.
+
+    Return where a transaction was left open.
+    """
+    return [c.alias for c in connections.all(initialized_only=True) if _mend(c)]
+
+
+def _mend(connection: BaseDatabaseWrapper) -> bool:
+    is_left_open = False
+    try:
+        if is_left_open := _is_left_open(connection):
+            _roll_back(connection)
+        if _is_broken(connection):
+            connection.close()
+    except Exception:  # past mending, and the lane has to live on
+        del connections[connection.alias]
+        with suppress(Exception):
+            connection.close()
+    return is_left_open
+
+
+def _roll_back(connection: BaseDatabaseWrapper) -> None:
+    """Without closing it: another run may come back to a cursor it left open here."""
+    connection.in_atomic_block = False  # what Django resets when it connects
+    connection.savepoint_ids, connection.atomic_blocks = [], []
+    connection.rollback()
+    connection.set_autocommit(True)
+
+
+def _is_left_open(connection: BaseDatabaseWrapper) -> bool:
+    if connection.in_atomic_block:
+        return True
+    if connection.connection is None or not connection.settings_dict["AUTOCOMMIT"]:
+        return False
+    return not connection.autocommit or _is_in_transaction(connection.connection)
+
+
+def _is_in_transaction(driver: Any) -> bool:
+    """As the driver knows it, after a BEGIN of the task's own: psycopg and psycopg2, sqlite3."""
+    if info := getattr(driver, "info", None):
+        return info.transaction_status in (INTRANS, INERROR)
+    return getattr(driver, "in_transaction", False)
 
 
 def _is_broken(connection: BaseDatabaseWrapper) -> bool:
-    is_idle = connection.connection is not None and not connection.in_atomic_block
-    return is_idle and connection.errors_occurred and not connection.is_usable()
+    if connection.connection is not None and connection.errors_occurred:
+        connection.errors_occurred = not connection.is_usable()
+        return connection.errors_occurred
+    return False
+
+
+def _renew_connections(*, is_shared: bool = False) -> None:
+    """In a lane's thread: close what Django would close between two requests.
+
+    Shared with a run that may come back to a cursor it left open here, only what fails Django's
+    health check.
+    """
+    for connection in connections.all(initialized_only=True):
+        try:
+            if is_shared:
+                connection.health_check_done = False  # type: ignore[attr-defined]
+            else:
+                connection.close_if_unusable_or_obsolete()
+        except Exception:  # the lane has to live on
+            logger.exception("Database connection %r could not be closed", connection.alias)
 
 
 @functools.cache

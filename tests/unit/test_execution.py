@@ -10,6 +10,7 @@ import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from django.contrib.auth.models import User
 from django.db import ConnectionHandler, OperationalError, connection
+from django.db.transaction import TransactionManagementError
 from django.tasks import TaskResultStatus, task
 from django.tasks.signals import task_finished, task_started
 from django.utils.translation import gettext_lazy
@@ -318,6 +319,11 @@ def _on_loop(calls):
     return receiver
 
 
+def close_connection(lanes):
+    """Django keeps connections to a database in memory open."""
+    Borrower(lanes).submit(lambda: connection.connection.close()).result(LONG)  # noqa: PLW0108
+
+
 @pytest.mark.django_db(transaction=True)
 @both_kinds
 @pytest.mark.parametrize("make", [_in_thread, _on_loop], ids=["sync receiver", "async receiver"])
@@ -329,8 +335,7 @@ async def test_receiver_may_use_the_orm(stage, task, make):
     report = await stage.run(stage.deliver(task, lambda: len(calls)))
     for signal in (task_started, task_finished):
         signal.disconnect(receiver)
-    # Django keeps connections to a database in memory open.
-    Borrower(stage.lanes).submit(lambda: connection.connection.close()).result(LONG)  # noqa: PLW0108
+    close_connection(stage.lanes)
     assert (report.result, calls) == (1, [0, 0])
 
 
@@ -465,6 +470,25 @@ async def test_database_out_of_reach_is_unavailable(stage, heard, task, do):
 async def test_database_error_of_a_query_is_a_failure(stage, task):
     report = await stage.run(stage.deliver(task, raises(OperationalError("database is locked"))))
     assert report.outcome is Outcome.FAILED
+
+
+def leave_open():
+    connection.set_autocommit(False)
+
+
+async def aleave_open():
+    await sync_to_async(leave_open)()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("task", "do"), [(act, aleave_open), (act_sync, leave_open)])
+async def test_task_that_leaves_a_transaction_open_has_failed(stage, heard, task, do):
+    stage.lanes = Lanes(1)
+    report = await stage.run(stage.deliver(task, do))
+    close_connection(stage.lanes)
+    assert report.outcome is Outcome.FAILED
+    assert [status for _, status, _ in heard] == ["RUNNING", "FAILED"]
+    assert heard[-1][2].errors[0].exception_class is TransactionManagementError
 
 
 # Deadlines

@@ -6,6 +6,7 @@ import weakref
 import pytest
 from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
 from django.db import connections
+from django.db.transaction import TransactionManagementError, atomic
 from django.db.utils import OperationalError
 
 from asgi_tasks.lanes import Borrower, Lanes, get_lanes
@@ -99,6 +100,18 @@ def test_calls_of_one_borrower_run_one_at_a_time_and_in_order():
     for future in [borrower.submit(call, number) for number in range(50)]:
         future.result(LONG)
     assert order == [(number, 1) for number in range(50)]
+
+
+def test_second_call_of_a_borrower_waits_although_a_lane_is_free(blocked):
+    lanes = Lanes(2)
+    borrower = Borrower(lanes)
+    blocker = blocked(borrower)
+    assert blocker.started.wait(LONG)
+    second = borrower.submit(thread_of)
+    Borrower(lanes).submit(thread_of).result(LONG)
+    assert not second.done()
+    blocker.let_go.set()
+    assert second.result(LONG)
 
 
 def test_borrowers_are_served_in_the_order_they_came(blocked):
@@ -290,6 +303,39 @@ class Database:
         with pytest.raises(OperationalError), self.connection.cursor() as cursor:
             cursor.execute("SELECT nonsense")
 
+    def state(self):
+        """What a call finds at its start: nothing of a transaction."""
+        is_autocommit = self.connection.get_autocommit()
+        is_open = self.connection.in_atomic_block or self.connection.connection.in_transaction
+        return is_autocommit, is_open
+
+    def begin(self):
+        with self.connection.cursor() as cursor:
+            cursor.execute("BEGIN")
+
+    def turn_autocommit_off(self):
+        self.connection.set_autocommit(False)
+
+    def enter_atomic(self):
+        atomic(self.alias).__enter__()
+
+    def close_in_atomic(self):
+        self.enter_atomic()
+        self.connection.close()
+
+    def close_in_atomic_as_a_pool_does(self):
+        self.close_in_atomic()
+        self.connection.connection = None
+
+    def begin_and_fail(self):
+        self.begin()
+        raise KeyError("mine")
+
+    def lose_transaction(self):
+        """As when the server goes away: it cannot even be rolled back."""
+        self.turn_autocommit_off()
+        self.connection.connection.close()
+
     def open_cursor(self):
         cursor = self.connection.cursor()
         cursor.execute("SELECT 1 UNION SELECT 2")
@@ -350,6 +396,105 @@ def test_broken_connection_is_closed_for_the_next_run(database):
     database.borrower().submit(spoil).result(LONG)
     database.borrower().submit(thread_of).result(LONG)
     assert database.closed.is_set()
+
+
+def test_broken_connection_is_closed_for_a_run_that_comes_back(database):
+    first, second = database.borrower(), database.borrower()
+    first.submit(database.query).result(LONG)
+
+    def spoil():
+        database.connection.errors_occurred = True
+        database.connection.is_usable = lambda: False  # SQLite's always is
+
+    second.submit(spoil).result(LONG)
+    assert database.closed.is_set()
+    assert first.submit(database.query).result(LONG)
+
+
+def test_connection_that_works_after_an_error_is_not_asked_again(database):
+    user, asked = database.borrower(), []
+    user.submit(database.query).result(LONG)
+
+    def watch():
+        database.connection.is_usable = lambda: asked.append(True) or True
+
+    user.submit(watch).result(LONG)
+    user.submit(database.fail).result(LONG)
+    user.submit(database.query).result(LONG)
+    assert asked == [True]
+
+
+def test_health_of_a_shared_connection_is_checked_for_each_run(database):
+    keeper, asked = database.borrower(), []
+
+    def watch():
+        database.query()
+        database.connection.health_check_enabled = True
+        database.connection.is_usable = lambda: asked.append(True) or True
+
+    keeper.submit(watch).result(LONG)
+    for _ in range(2):
+        run = database.borrower()
+        for _ in range(3):
+            run.submit(database.query).result(LONG)
+        run.release()
+    assert asked == [True, True]
+
+
+OPENING = [
+    "begin",
+    "turn_autocommit_off",
+    "enter_atomic",
+    "close_in_atomic",
+    "close_in_atomic_as_a_pool_does",
+    "lose_transaction",
+]
+
+
+@pytest.mark.parametrize("leave", OPENING)
+def test_call_that_leaves_a_transaction_open_fails(database, leave):
+    keeper = database.borrower()
+    keeper.submit(database.query).result(LONG)
+    with pytest.raises(TransactionManagementError, match="was left open, and rolled back: lanes"):
+        database.borrower().submit(getattr(database, leave)).result(LONG)
+    assert database.borrower().submit(database.state).result(LONG) == (True, False)
+
+
+def test_error_of_a_call_that_leaves_a_transaction_open_is_its_own(database):
+    keeper = database.borrower()
+    keeper.submit(database.query).result(LONG)
+    with pytest.raises(KeyError, match="mine"):
+        database.borrower().submit(database.begin_and_fail).result(LONG)
+    assert database.borrower().submit(database.state).result(LONG) == (True, False)
+
+
+@pytest.mark.parametrize("leave", ["begin", "turn_autocommit_off", "enter_atomic"])
+def test_cursor_of_another_run_survives_a_transaction_left_open(database, leave):
+    reader = database.borrower()
+    cursor = reader.submit(database.open_cursor).result(LONG)
+    failing = database.borrower().submit(getattr(database, leave))
+    assert isinstance(failing.exception(LONG), TransactionManagementError)
+    assert reader.submit(cursor.fetchall).result(LONG) == [(1,), (2,)]
+
+
+def test_transactions_are_the_callers_where_autocommit_is_off_by_the_settings(database):
+    def turn_off():
+        database.query()
+        database.connection.settings_dict["AUTOCOMMIT"] = False
+        database.turn_autocommit_off()
+
+    try:
+        database.borrower().submit(turn_off).result(LONG)
+    finally:
+        database.borrower().submit(restore(database)).result(LONG)
+
+
+def restore(database):
+    def restore():
+        database.connection.set_autocommit(True)
+        database.connection.settings_dict["AUTOCOMMIT"] = True
+
+    return restore
 
 
 def test_connection_is_closed_although_a_call_was_cancelled_in_the_queue(database, blocked):
