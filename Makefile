@@ -14,18 +14,22 @@ PRODUCTION = DJANGO_SETTINGS_MODULE=gyrinx.settings_prod \
 	TASKS_SERVICE_ACCOUNT=pubsub-invoker@gyrinx-check.iam.gserviceaccount.com \
 	EMAIL_HOST=localhost
 
-.PHONY: help demo test check check-image mutants bench lock clean setup setup-lowest setup-bench $(CHECKS:%=check-%)
+.PHONY: help demo test check check-image audit mutants chaos fuzz bench bench-pages bench-flood lock clean setup setup-lowest setup-bench $(CHECKS:%=check-%)
 
 help:
 	@echo 'make demo    the site, Pub/Sub and every task on this machine (ARGS=--once: by itself, then a table)'
 	@echo 'make test    all tests, on the newest and on the oldest dependencies (LOWEST=0: the newest only)'
 	@echo 'make check   lint, types, import rules, Django checks, shell scripts, Dockerfile'
 	@echo 'make check-image   the Dockerfile, carried out in a bare Debian (root, debootstrap and a network)'
+	@echo 'make audit   advisories about what the image holds (a network; not a part of check)'
 	@echo 'make mutants   take each guard out of a copy: a test has to notice (ARGS=word: only some)'
+	@echo 'make chaos   two minutes of everything going wrong: nothing may get lost (ARGS=--kills: kill -9 alone)'
+	@echo 'make fuzz    100,000 hostile pushes (ARGS="--cases 1000000 --seed 7": more, or again)'
 	@echo 'make bench   what docs/benchmarks.md shows, measured on this machine, as JSON'
+	@echo 'make bench-pages, make bench-flood   the same of pages beside pushes, and of pushes beside strangers'
 	@echo 'make lock    recompile requirements/*.txt (ARGS=--upgrade: newest versions)'
 	@echo 'make clean   remove what make and the tools left here'
-	@echo 'ARGS=... goes to the tool behind demo, test, bench and lock; PYTHON=... chooses the Python.'
+	@echo 'ARGS=... goes to the tool behind demo, test, chaos, fuzz, bench and lock; PYTHON=... chooses the Python.'
 
 setup:
 	@sh requirements/setup.sh dev .venv
@@ -73,11 +77,23 @@ check-docker:
 check-lock-files:
 	@! grep -n '://' requirements/*.txt
 
+audit: setup
+	@$(BIN)/uv tool run pip-audit --strict --disable-pip --require-hashes -r requirements/site.txt $(ARGS)
+
 bench: setup-bench
 	@exec .venv-bench/bin/python -m bench.emulator $(ARGS)
 
+bench-pages bench-flood: setup
+	@exec $(BIN)/python -m $(subst -,.,$@) $(ARGS)
+
 mutants: setup
 	@exec $(BIN)/python -m tests.mutants $(ARGS)
+
+chaos: setup
+	@exec $(BIN)/python -m tests.chaos $(ARGS)
+
+fuzz: setup
+	@exec $(BIN)/python -m tests.security.fuzz $(ARGS)
 
 check-image: setup
 	@exec $(BIN)/python -m tests.tooling.image $(ARGS)

@@ -1,0 +1,1 @@
+"""A site whose processes kill themselves at named points."""
