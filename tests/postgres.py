@@ -5,11 +5,12 @@ import importlib.util
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
 
-from tests.processes import free_port, running
+from tests.processes import Process, free_port
 
 
 class PostgresMissing(Exception):
@@ -22,30 +23,46 @@ def postgres():
     if url := os.environ.get("DATABASE_URL"):
         yield url
         return
+    with own_postgres() as server:
+        yield server.url
+
+
+@contextlib.contextmanager
+def own_postgres():
+    """A server with an empty database, to be stopped and started at will."""
     programs, user = _find_programs(), _find_user()
     folder = tempfile.mkdtemp(prefix="asgi-tasks-postgres-")
     try:
         shutil.chown(folder, user)
-        with _server(programs, user, Path(folder)) as url:
-            yield url
+        server = PostgresServer(programs, user, Path(folder))
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
     finally:
         shutil.rmtree(folder)
 
 
-@contextlib.contextmanager
-def _server(programs, user, folder):
-    data, port = folder / "data", free_port()
-    subprocess.run(
-        [programs / "initdb", "-D", data, "-U", "tests", "-A", "trust", "--no-sync", "-E", "UTF8"],
-        user=user,
-        cwd=folder,
-        check=True,
-        capture_output=True,
-    )
-    command = (programs / "postgres", "-D", data, "-p", port, "-k", folder, "-h", "127.0.0.1")
-    with running(*command, user=user, env={"LC_ALL": "C"}, cwd=folder) as process:
-        process.wait_for("ready to accept connections")
-        yield f"postgres://tests@127.0.0.1:{port}/postgres"
+class PostgresServer:
+    def __init__(self, programs, user, folder):
+        self._port = free_port()
+        self.url = f"postgres://tests@127.0.0.1:{self._port}/postgres"
+        data, options = folder / "data", ("-p", self._port, "-k", folder, "-h", "127.0.0.1")
+        self._command = (programs / "postgres", "-D", data, *options)
+        self._how = {"user": user, "cwd": folder}
+        how = ("-U", "tests", "-A", "trust", "--no-sync", "-E", "UTF8")
+        initdb = [programs / "initdb", "-D", data, *how]
+        subprocess.run(initdb, check=True, capture_output=True, **self._how)
+
+    def start(self):
+        self._process = Process(*self._command, env={"LC_ALL": "C"}, **self._how)
+        self._process.wait_for("ready to accept connections")
+
+    def stop(self, signum=signal.SIGINT):
+        """Cut the clients off; with SIGQUIT as a crash does, so that the next start recovers."""
+        if self._process.is_running:
+            self._process.stop(signum)
 
 
 def _find_programs():

@@ -39,6 +39,10 @@ class Process:
     def pid(self):
         return self._popen.pid
 
+    @property
+    def is_running(self):
+        return self._popen.poll() is None
+
     def _read(self):
         for line in self._popen.stdout:
             with self._grew:
@@ -56,6 +60,9 @@ class Process:
         found = re.search(pattern, self.output)
         assert found, f"no {pattern!r} in the output:\n{self.output}"
         return found
+
+    def send(self, signum):
+        self._popen.send_signal(signum)
 
     def stop(self, signum=signal.SIGTERM, timeout=20):
         """Send the signal and return the exit code."""
@@ -85,7 +92,7 @@ def running(*arguments, **options):
     try:
         yield process
     finally:
-        if process._popen.poll() is None:
+        if process.is_running:
             process.stop()
         else:
             process.wait()
@@ -106,7 +113,7 @@ def wait_until_listening(process, url):
         except urllib.error.HTTPError:
             return
         except OSError:
-            assert process._popen.poll() is None, process.output
+            assert process.is_running, process.output
             assert time.monotonic() < deadline, process.output
             time.sleep(0.05)
 

@@ -1,9 +1,12 @@
 """Push requests as Pub/Sub makes them."""
 
+import asyncio
 import base64
 import json
 import uuid
 from datetime import UTC, datetime
+
+import aiohttp
 
 from asgi_tasks.messages import TaskMessage, make_attributes
 
@@ -44,3 +47,29 @@ def make_body(message, *, attempt=1, key=KEY, subscription=None, **changes):
 def push_body(task, *args, **kwargs):
     """The body of a push of a new message for a task of tests.site."""
     return make_body(make_message(task, *args, **kwargs))
+
+
+async def push(site, body, authorization, *, method="POST", path="/tasks/pubsub/", session=None):
+    """The status of one push, whose response has to be empty."""
+    headers = {"Content-Type": "application/json"}
+    if authorization:
+        headers["Authorization"] = authorization
+    if session is None:
+        async with aiohttp.ClientSession() as session:
+            return await push(site, body, authorization, method=method, path=path, session=session)
+    async with session.request(method, site.url + path, data=body, headers=headers) as response:
+        assert await response.read() == b""
+        return response.status
+
+
+async def push_all(site, bodies, authorization, **options):
+    """The statuses of pushes sent at once."""
+    async with many_connections() as session:
+        pushes = [push(site, body, authorization, session=session, **options) for body in bodies]
+        return await asyncio.gather(*pushes)
+
+
+def many_connections():
+    """A session that opens as many as there are requests."""
+    connector = aiohttp.TCPConnector(limit=0)
+    return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=120))

@@ -16,7 +16,9 @@ class Sqlite:
     @contextlib.contextmanager
     def refusing(self):
         """Locked, longer than a task waits for it."""
-        with contextlib.closing(sqlite3.connect(self._path, 10, isolation_level=None)) as database:
+        with contextlib.closing(
+            sqlite3.connect(self._path, timeout=10, isolation_level=None)
+        ) as database:
             database.execute("BEGIN EXCLUSIVE")
             yield
             database.execute("ROLLBACK")

@@ -2,11 +2,10 @@
 
 import asyncio
 
-import aiohttp
 import psycopg
 import pytest
 
-from tests.pushes import make_body, make_message, push_body
+from tests.pushes import make_body, make_message, push, push_all, push_body
 
 LANES = 4
 OTHER = "projects/tests/subscriptions/test-site-wait-sub"
@@ -37,28 +36,6 @@ def postgres_site(start_site, emulator, certificates, database_url, tmp_path_fac
 def authorization(signer):
     """Make the header of a push to a site."""
     return lambda site, **claims: f"Bearer {signer.token(site.endpoint, **claims)}"
-
-
-async def push(site, body, authorization, *, method="POST", path="/tasks/pubsub/", session=None):
-    """The status of one push, whose response has to be empty."""
-    headers = {"Content-Type": "application/json"}
-    if authorization:
-        headers["Authorization"] = authorization
-    if session is None:
-        async with aiohttp.ClientSession() as session:
-            return await push(site, body, authorization, method=method, path=path, session=session)
-    async with session.request(method, site.url + path, data=body, headers=headers) as response:
-        assert await response.read() == b""
-        return response.status
-
-
-async def push_all(site, bodies, authorization):
-    """The statuses of pushes sent at once."""
-    connector = aiohttp.TCPConnector(limit=0)
-    timeout = aiohttp.ClientTimeout(total=120)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-        pushes = [push(site, body, authorization, session=session) for body in bodies]
-        return await asyncio.gather(*pushes)
 
 
 @pytest.mark.parametrize("path", ["/tasks/pubsub/", "/view/pubsub/"], ids=["asgi", "view"])
