@@ -78,9 +78,9 @@ def site_environment(emulator, folder, port, **variables):
 
 
 @contextmanager
-def running_site(emulator, folder, *, server="asgi_tasks.server", **variables):
+def running_site(emulator, folder, *, server="asgi_tasks.server", port=None, **variables):
     """The site, migrated and provisioned, behind the emulator."""
-    port = free_port()
+    port = port or free_port()
     env = site_environment(emulator, folder, port, **variables)
     python("-m", "django", "migrate", "--verbosity", "0", env=env)
     python("-m", "django", "provision_tasks", env=env)

@@ -87,6 +87,7 @@ class CertificatesServer:
                 owner.requests += 1
                 self.send_response(owner.status)
                 self.send_header("Cache-Control", f"public, max-age={owner.max_age}")
+                self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(owner.body)))
                 if owner.location:
                     self.send_header("Location", owner.location)

@@ -62,11 +62,6 @@ class Channel(HTTPChannel):
         self._deadline = time.monotonic() + self._limits.seconds
         super().allHeadersReceived()
 
-    def rawDataReceived(self, data: bytes) -> None:
-        """Part of a body."""
-        if not self._is_refused:
-            super().rawDataReceived(data)
-
     def admit(self, size: int) -> bool:
         """Whether so many more bytes of a body are taken; if not, the request is refused."""
         if self._is_refused:
@@ -110,6 +105,9 @@ class Channel(HTTPChannel):
         self._is_refused = True
         self._deadline = time.monotonic() + LINGER
         self._release()
+        for request in self.requests:
+            if request.content is not None:
+                request.content.close()
         head = f"HTTP/1.1 {status.value} {status.phrase}\r\n"
         self.transport.write(head.encode() + b"Connection: close\r\nContent-Length: 0\r\n\r\n")
 
@@ -139,8 +137,14 @@ class Request(WebRequest):
         if self.channel.admit(len(data)):
             super().handleContentChunk(data)
 
-    def process(self) -> Any:
+    def process(self) -> None:
         """Hand it to the application."""
         # From a client it would rewrite where the request leads to.
         self.requestHeaders.removeHeader(b"daphne-root-path")
-        return super().process()
+        subprotocols = self.requestHeaders.getRawHeaders(b"sec-websocket-protocol", [])
+        if not b"".join(subprotocols).isascii():  # Daphne would raise
+            self.channel.refuse(HTTPStatus.BAD_REQUEST)
+            return
+        super().process()
+        if self.transport is None:  # it became a WebSocket, and the channel hears no more of it
+            self.server.forget(self.channel)

@@ -137,12 +137,13 @@ class Server(daphne.server.Server):
             self._draining = self._loop.create_task(self._drain())
 
     async def _drain(self) -> None:
+        ends = self._loop.time() + DRAIN
         try:
             self._take_no_more()
             await self._wait_for_answers()
             await self._cancel_the_rest()
             await self._loop.shutdown_asyncgens()  # which close the publisher
-            await self._close_connections()
+            await self._close_connections(ends)
         finally:
             reactor.stop()
 
@@ -152,7 +153,8 @@ class Server(daphne.server.Server):
             port.stopListening()
         for protocol in list(self.connections):
             if isinstance(protocol, WebSocketProtocol):
-                protocol.sendClose(code=1001)  # going away
+                if protocol.state == protocol.STATE_OPEN:
+                    protocol.sendCloseFrame(code=1001)  # going away
             elif channel := getattr(protocol, "channel", None):
                 channel.close_after(protocol)
 
@@ -167,25 +169,27 @@ class Server(daphne.server.Server):
             hurried.cancel()
 
     async def _cancel_the_rest(self) -> None:
-        """Cancel what still runs; whoever it does not answer gets a 503."""
+        """Answer 503 for what still runs, and cancel it."""
         if left := self._under_way():
             logger.warning("Stopping: %s requests have not ended and are cancelled", len(left))
-            await _cancel(left.values(), FLUSH)
-            for protocol in left:
+            for protocol, task in left.items():
                 if not isinstance(protocol, WebSocketProtocol) and not protocol._response_started:
                     await _answer(functools.partial(self.handle_reply, protocol))
+                task.cancel()
             # The runs of tasks were left by those who waited, and may still tidy up.
             await _wait(_others(), CANCEL)
-        await _cancel(_others(), FLUSH)
+        for task in (others := _others()):
+            task.cancel()
+        await _wait(others, FLUSH)
 
-    async def _close_connections(self) -> None:
-        """Have the last answers sent."""
+    async def _close_connections(self, ends: float) -> None:
+        """Once the last answers are sent; an end of the loop's clock is theirs if it is to come."""
         self._is_alone.clear()
         for channel in list(self.channels):
             channel.loseConnection()
         if self.channels:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._is_alone.wait(), FLUSH)
+                await asyncio.wait_for(self._is_alone.wait(), max(FLUSH, ends - self._loop.time()))
 
     def _under_way(self) -> dict[Any, asyncio.Task[None]]:
         running = ((p, d.get("application_instance")) for p, d in self.connections.items())
@@ -197,12 +201,6 @@ def _others() -> set[asyncio.Task[Any]]:
     return {task for task in asyncio.all_tasks() if task is not current}
 
 
-async def _cancel(tasks: Collection[asyncio.Task[Any]], seconds: float) -> None:
-    for task in tasks:
-        task.cancel()
-    await _wait(tasks, seconds)
-
-
 async def _wait(tasks: Collection[asyncio.Task[Any]], seconds: float) -> None:
     if tasks:
         await asyncio.wait(tasks, timeout=seconds)
@@ -210,7 +208,7 @@ async def _wait(tasks: Collection[asyncio.Task[Any]], seconds: float) -> None:
 
 async def _unavailable(scope: Mapping[str, Any], receive: Any, send: Any) -> None:
     if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1001})
+        await send({"type": "websocket.close"})
     else:
         await _answer(send)
 

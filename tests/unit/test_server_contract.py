@@ -1,0 +1,280 @@
+"""What asgi_tasks.server leans on in Daphne and Twisted: a release that changes it fails here."""
+# ruff: noqa: N802 - Twisted's names
+
+import asyncio
+import inspect
+from argparse import ArgumentParser
+
+import daphne.cli
+import daphne.server
+import pytest
+from daphne.http_protocol import HTTPFactory, WebRequest
+from daphne.ws_protocol import WebSocketProtocol
+from twisted.internet import reactor
+from twisted.internet.error import ConnectionDone
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+from twisted.web import http
+
+from asgi_tasks.server.__main__ import CommandLineInterface
+from asgi_tasks.server.channel import Channel, Request
+from asgi_tasks.server.server import BODIES_BYTES, LIMITS, Server
+
+OVERRIDDEN = {
+    (Channel, http.HTTPChannel): "connectionMade connectionLost dataReceived allHeadersReceived "
+    "allContentReceived checkPersistence requestDone",
+    (Request, WebRequest): "process handleContentChunk",
+    (Server, daphne.server.Server): "run listen_success kill_all_applications",
+    (CommandLineInterface, daphne.cli.CommandLineInterface): "run load_asgi_app",
+}
+
+USED = [
+    (http.HTTPChannel, "loseConnection"),
+    (http.HTTPChannel, "length"),
+    (http.HTTPChannel, "persistent"),
+    (HTTPFactory, "protocol"),
+    (HTTPFactory, "acceptableProtocols"),
+    (WebSocketProtocol, "sendCloseFrame"),
+    (WebSocketProtocol, "STATE_OPEN"),
+    (daphne.server.Server, "handle_reply"),
+    (daphne.cli.CommandLineInterface, "server_class"),
+    (daphne.cli.CommandLineInterface, "description"),
+]
+
+CHUNKS = b"2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n"
+
+
+def named(one):
+    return getattr(one, "__name__", one)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "name"),
+    [(*pair, name) for pair, names in OVERRIDDEN.items() for name in names.split()],
+    ids=named,
+)
+def test_what_is_overridden_is_there_and_takes_the_same(ours, theirs, name):
+    assert issubclass(ours, theirs)
+    overridden = inspect.signature(getattr(theirs, name))
+    assert [*inspect.signature(getattr(ours, name)).parameters] == [*overridden.parameters]
+
+
+@pytest.mark.parametrize(("owner", "name"), USED, ids=named)
+def test_what_is_used_is_there(owner, name):
+    assert hasattr(owner, name)
+
+
+def test_daphne_runs_what_the_server_relies_on():
+    names = {*daphne.server.Server.run.__code__.co_names}
+    assert {"connections", "http_factory", "ws_factory", "listen_success", "listen_error"} <= names
+    assert {"kill_all_applications", "abort_start", "signal_handlers"} <= names
+    names = {*daphne.cli.CommandLineInterface.run.__code__.co_names}
+    assert {"server_class", "load_asgi_app", "parser"} <= names
+    assert isinstance(reactor._asyncioEventloop, asyncio.AbstractEventLoop)
+
+
+def test_twisted_parses_forms_unless_told_otherwise():
+    assert "parsePOSTFormSubmission" in inspect.signature(http.Request.__init__).parameters
+
+
+class Owner:
+    """The server as Daphne's requests see it."""
+
+    proxy_forwarded_address_header = None
+    server_name = root_path = ""
+
+    def __init__(self):
+        self.protocols = []
+
+    def protocol_connected(self, protocol):
+        self.protocols.append(protocol)
+
+    def protocol_disconnected(self, protocol):
+        self.protocols.remove(protocol)
+
+
+class Watched(http.HTTPChannel):
+    """Twisted's channel, which says when it is called and what is known then."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = []
+
+    def allHeadersReceived(self):
+        content = self.requests[-1].content
+        self.calls.append(("head", self._path, self.length, self._handlingRequest, content))
+        super().allHeadersReceived()
+
+    def rawDataReceived(self, data):
+        self.calls.append(("data", self._handlingRequest))
+        super().rawDataReceived(data)
+
+    def allContentReceived(self):
+        self.calls.append(("whole", self._handlingRequest))
+        super().allContentReceived()
+
+    def checkPersistence(self, request, version):
+        self.calls.append(("persistence",))
+        return super().checkPersistence(request, version)
+
+    def requestDone(self, request):
+        self.calls.append(("done", self._handlingRequest, self.requests == [request]))
+        super().requestDone(request)
+
+
+class Answered(WebRequest):
+    """Daphne's request, answered at once."""
+
+    def process(self):
+        self.content.seek(0)
+        self.channel.calls.append(("process", self.content.read(), self._response_started))
+        self.basic_error(400, b"Bad Request", "")
+
+
+@pytest.fixture
+def connect():
+    """connect(protocol) is a connection that Daphne's factory made, and its transport."""
+    channels = []
+
+    def connect(protocol):
+        factory = HTTPFactory(Owner())
+        factory.protocol = protocol
+        channel = factory.buildProtocol(None)
+        channels.append(channel)
+        transport = StringTransport()
+        channel.makeConnection(transport)
+        return channel, transport
+
+    yield connect
+    for channel in channels:
+        channel.connectionLost(Failure(ConnectionDone()))
+
+
+@pytest.mark.parametrize(
+    ("headers", "length", "data"),
+    [(b"Content-Length: 5", 5, b"hello"), (b"Transfer-Encoding: chunked", None, CHUNKS)],
+    ids=["length", "chunked"],
+)
+def test_twisted_tells_of_a_request_in_this_order(connect, headers, length, data):
+    channel, transport = connect(Watched)
+    channel.requestFactory = Answered
+    channel.dataReceived(b"POST /a?b HTTP/1.1\r\n" + headers + b"\r\n\r\n")
+    head = [("head", b"/a?b", length, False, None), ("persistence",)]
+    assert channel.calls == head
+    channel.dataReceived(data)
+    assert channel.calls[2:] == [
+        ("data", False),
+        ("whole", False),
+        ("process", b"hello", False),
+        ("done", True, True),
+    ]
+    assert channel._handlingRequest is False
+    assert transport.value().startswith(b"HTTP/1.1 400 ")
+
+
+def test_twisted_keeps_what_comes_while_a_request_is_answered(connect):
+    channel, _ = connect(Watched)
+    channel.requestFactory = type("Pending", (WebRequest,), {"process": lambda self: None})
+    channel.dataReceived(b"GET / HTTP/1.1\r\n\r\nGET /next HTTP/1.1\r\n\r\n")
+    assert [call[0] for call in channel.calls] == ["head", "persistence", "whole", "data"]
+    assert channel._handlingRequest is True
+    channel.requests[0].basic_error(400, b"Bad Request", "")
+    assert [call[0] for call in channel.calls[4:]] == ["done", "head", "persistence", "whole"]
+    assert channel.calls[5][1] == b"/next"
+
+
+def test_daphne_tells_the_server_of_each_request_as_it_begins(connect):
+    channel, _ = connect(http.HTTPChannel)
+    channel.dataReceived(b"POST / HTTP/1.1\r\n")
+    (request,) = channel.factory.server.protocols
+    assert isinstance(request, WebRequest)
+    assert request.channel is channel
+    assert request._response_started is False
+
+
+async def test_daphne_keeps_the_task_of_each_request():
+    asked = []
+
+    async def application(scope, receive, send):
+        asked.append(scope["type"])
+
+    server = daphne.server.Server(None, ["tcp:0"])
+    server.connections = {}
+    server.protocol_connected("protocol")
+    server.application = application  # looked up now, so it may be replaced
+    assert isinstance(server.create_application("protocol", {"type": "http"}), asyncio.Queue)
+    await server.connections["protocol"]["application_instance"]
+    assert asked == ["http"]
+
+
+async def test_daphne_hands_on_what_is_answered_unless_the_client_left():
+    replies = []
+    protocol = type("Protocol", (), {"handle_reply": staticmethod(replies.append)})()
+    server = daphne.server.Server(None, ["tcp:0"])
+    server.connections = {}
+    server.protocol_connected(protocol)
+    await server.handle_reply(protocol, {"type": "a"})
+    server.protocol_disconnected(protocol)
+    await server.handle_reply(protocol, {"type": "b"})
+    assert replies == [{"type": "a"}]
+
+
+def test_every_option_of_daphne_is_taken():
+    theirs, ours = daphne.cli.CommandLineInterface().parser, CommandLineInterface().parser
+    assert isinstance(theirs, ArgumentParser)
+    assert {*theirs._option_string_actions} <= {*ours._option_string_actions}
+    arguments = "-b ::1 -p 1 -u s --fd 3 -e tcp:1 -e tcp:2 -v 2 -t 3 --access-log - --root-path /r"
+    arguments += " --proxy-headers --proxy-headers-host X --no-server-name --log-fmt x m:app"
+    options = vars(ours.parse_args(arguments.split()))
+    assert options.items() >= vars(theirs.parse_args(arguments.split())).items()
+    assert (options["max_body_bytes"], options["body_timeout"]) == LIMITS
+    assert options["max_bodies_bytes"] == BODIES_BYTES
+
+
+def test_help_names_the_command_and_the_limits():
+    text = " ".join(CommandLineInterface().parser.format_help().split())
+    assert text.startswith("usage: python -m asgi_tasks.server ")
+    assert "--max-body-bytes MAX_BODY_BYTES the largest body of a request that is no push" in text
+    assert "(33554432)" in text
+    assert "of more than 64 KiB may hold together (134217728)" in text
+    assert "--body-timeout BODY_TIMEOUT seconds in which such a body has to arrive (60)" in text
+
+
+@pytest.mark.parametrize(
+    ("option", "values"),
+    [
+        ("--max-body-bytes", ["0", "-1", "x", "1.5", "1e3", "", "²"]),
+        ("--max-bodies-bytes", ["0"]),
+        ("--body-timeout", ["0", "-1", "x", "nan", "inf", "-inf", ""]),
+    ],
+)
+def test_impossible_limit_is_refused(option, values, capsys):
+    for value in values:
+        with pytest.raises(SystemExit) as caught:
+            CommandLineInterface().parser.parse_args([f"{option}={value}", "m:app"])
+        assert caught.value.code == 2
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert f"error: argument {option}: {value!r} is not a number of " in last
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("nowhere.asgi:application", "there is no module 'nowhere'"),
+        ("tests.nowhere:application", "there is no module 'tests.nowhere'"),
+        ("tests.site.asgi:nothing", "the module 'tests.site.asgi' has no 'nothing'"),
+        ("tests.site.asgi", "'tests.site.asgi' is not like 'mysite.asgi:application'"),
+        (":application", "':application' is not like 'mysite.asgi:application'"),
+    ],
+)
+def test_application_that_is_not_there_is_one_line(path, reason):
+    with pytest.raises(SystemExit) as caught:
+        CommandLineInterface().load_asgi_app(path)
+    assert caught.value.code == f"python -m asgi_tasks.server: error: {reason}"
+
+
+def test_application_that_cannot_be_imported_says_why(tmp_path, monkeypatch):
+    (tmp_path / "broken_asgi.py").write_text("import nowhere_at_all")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModuleNotFoundError, match="nowhere_at_all"):
+        CommandLineInterface().load_asgi_app("broken_asgi:application")
