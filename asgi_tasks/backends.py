@@ -183,4 +183,7 @@ def _enqueue_error(
             "Enqueue it again only if running it twice is harmless.",
             task_id=publication.result.id,
         )
-    return EnqueueRefused(f"{task.module_path} was not published to {topic}: {error}")
+    return EnqueueRefused(
+        f"{task.module_path} was not published to {topic}: {error}. "
+        "Nothing will run: mend the cause and enqueue it again."
+    )

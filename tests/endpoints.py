@@ -78,7 +78,9 @@ class RawEndpoint:
             def _request(self):
                 head = b""
                 while not head.endswith(b"\r\n\r\n"):
-                    head += self.rfile.readline()
+                    if not (line := self.rfile.readline()):
+                        raise ConnectionError("gone before it asked")
+                    head += line
                 length = re.search(rb"(?i)content-length: (\d+)", head)[1]
                 return head + self.rfile.read(int(length))
 

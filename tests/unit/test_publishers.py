@@ -2,9 +2,12 @@ import asyncio
 import base64
 import gc
 import json
+import os
+import random
 import subprocess
 import sys
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -12,7 +15,7 @@ import pytest
 from aiohttp import web
 
 from asgi_tasks import publishers
-from asgi_tasks.publishers import PublishError, publish, publish_from_thread
+from asgi_tasks.publishers import PublishError, publish, publish_from_thread, publisher
 from tests.processes import ROOT, free_port
 
 TOPIC = "projects/tests/topics/one"
@@ -235,6 +238,14 @@ async def test_broker_that_comes_up_late_gets_the_message(monkeypatch):
     await asyncio.to_thread(broker.close)
 
 
+async def test_fault_that_passes_shortly_before_the_end_is_noticed(broker, monkeypatch):
+    monkeypatch.setattr(random, "uniform", lambda low, high: high)  # pauses up to 1.6 s
+    loop = asyncio.get_running_loop()
+    loop.call_later(1.7, setattr, broker, "default", accept)
+    broker.default = status(503)
+    assert await publish_text("one", budget=2) == "id of one"
+
+
 async def test_failure_has_the_broker_s_reason_as_its_cause(broker, send):
     broker.default = status(404)
     with pytest.raises(PublishError) as caught:
@@ -257,15 +268,13 @@ async def test_requests_hold_no_more_than_500_messages(broker):
     assert max(len(messages) for _, messages in broker.requests) == 500
 
 
-# aiohttp's advice, for who sends it: one body of nine megabytes is the point here.
-@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
 async def test_requests_hold_no_more_than_nine_megabytes(broker):
     await asyncio.gather(*(publish_text("x" * 4_000_000) for _ in range(3)))
     assert sorted(len(messages) for _, messages in broker.requests) == [1, 2]
 
 
 async def test_message_larger_than_a_batch_goes_alone(broker, monkeypatch):
-    monkeypatch.setattr(publishers, "MAX_BATCH_BYTES", 10)
+    monkeypatch.setattr(publisher, "MAX_BATCH_BYTES", 10)
     await asyncio.gather(*map(publish_text, ("small", "x" * 20, "tiny", "wee")))
     assert sorted(messages for _, messages in broker.requests) == [
         ["small"],
@@ -280,7 +289,9 @@ async def test_messages_join_while_four_requests_are_under_way(broker):
     for number in range(4):
         sending.append(asyncio.create_task(publish_text(f"early {number}")))
         await asyncio.to_thread(broker.wait_for_request)
-    sending += [asyncio.create_task(publish_text(f"late {number}")) for number in range(50)]
+    for number in range(50):
+        sending.append(asyncio.create_task(publish_text(f"late {number}")))
+        await asyncio.sleep(0)  # a turn of the loop each
     await asyncio.sleep(0)
     broker.release()
     await asyncio.gather(*sending)
@@ -383,6 +394,27 @@ def test_loop_with_a_client_ends_while_a_request_hangs(broker):
     gc.collect()
 
 
+@pytest.mark.filterwarnings("ignore:asynchronous generator:ResourceWarning")
+def test_loop_whose_generators_are_shut_down_publishes_with_a_new_client(broker):
+    loop = asyncio.new_event_loop()
+    for text in ("one", "two"):
+        assert loop.run_until_complete(publish_text(text)) == f"id of {text}"
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.close()
+
+
+@pytest.mark.filterwarnings("ignore:Unclosed:ResourceWarning")
+def test_loop_closed_in_a_hurry_is_forgotten_at_the_next_publish(broker):
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(publish_text("one"))
+    loop.close()
+    remembered = weakref.ref(loop)
+    del loop
+    _publish_on_a_new_loop("two")
+    gc.collect()
+    assert remembered() is None
+
+
 def test_nothing_is_left_after_stop(broker):
     before = set(threading.enumerate())
     assert publish_from_thread(TOPIC, b"one", {}, budget=LONG) == "id of one"
@@ -421,7 +453,20 @@ def test_32_threads_share_one_connection_s_client(broker):
         results = list(threads.map(work, range(32)))
     assert all(map(all, results))
     assert len(broker.accepted) == 32 * 20
-    assert len(broker.connections) <= publishers.MAX_REQUESTS
+    assert len(broker.connections) <= publisher.MAX_REQUESTS
+
+
+def test_threads_that_begin_at_once_share_one_loop(broker):
+    begin = threading.Barrier(16)
+
+    def work(number):
+        begin.wait(LONG)
+        publish_from_thread(TOPIC, str(number).encode(), {}, budget=LONG)
+
+    with ThreadPoolExecutor(16) as threads:
+        list(threads.map(work, range(16)))
+    names = [thread.name for thread in threading.enumerate()]
+    assert names.count("asgi_tasks-publisher") == 1
 
 
 def test_loops_of_many_threads_publish_at_the_same_time(broker):
@@ -507,6 +552,29 @@ async def test_token_given_up_by_one_topic_still_serves_the_other(google):
     assert await asyncio.wait_for(patient, LONG / 4) == "id of patient"
 
 
+@pytest.fixture
+def stuck_credentials(monkeypatch, tmp_path):
+    """Threads, and a file that blocks the loop that opens it, as a mount that hangs does."""
+    path = tmp_path / "credentials.json"
+    os.mkfifo(path)
+    monkeypatch.delenv("PUBSUB_EMULATOR_HOST", raising=False)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
+    threads = ThreadPoolExecutor()
+    yield threads
+    threads.submit(path.write_text, "{}").result(LONG)
+    publishers.stop()
+    threads.shutdown()
+
+
+def test_blocked_loop_holds_no_thread_beyond_its_budget(stuck_credentials, monkeypatch):
+    monkeypatch.setattr(publishers, "GRACE", 0.2)
+    waiting = stuck_credentials.submit(publish_from_thread, TOPIC, b"one", {}, budget=0.1)
+    error = waiting.exception(LONG)
+    assert isinstance(error, PublishError)
+    assert error.maybe_published
+    assert "blocked" in str(error)
+
+
 # Processes
 
 
@@ -529,7 +597,7 @@ def run(script, broker, *flags, when_busy=None):
 
 PRELUDE = """
 import asyncio, atexit, contextlib, os, sys, threading
-from asgi_tasks.publishers import PublishError, publish, publish_from_thread
+from asgi_tasks.publishers import PublishError, publish, publish_from_thread, publisher
 
 def send(text):
     return publish_from_thread("projects/tests/topics/one", text.encode(), {}, budget=10)

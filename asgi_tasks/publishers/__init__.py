@@ -1,0 +1,59 @@
+"""One publisher an event loop: awaited there, or from sync code through a loop in a thread.
+
+A publisher joins what waits for the same topic into one request and retries what is transient
+until the budget of each message is spent. gcloud-aio is imported at the first enqueue: a web
+process that never publishes does not pay for it.
+"""
+
+import atexit
+import os
+
+from .background import BackgroundLoop
+from .failures import PublishError
+from .publisher import get_publisher
+
+__all__ = ["PublishError", "publish", "publish_from_thread", "stop"]
+
+# Seconds that a thread waits beyond the budget, should the loop in its thread be blocked.
+GRACE = 2
+
+
+async def publish(topic: str, data: bytes, attributes: dict[str, str], *, budget: float) -> str:
+    """Publish a message and return its id once the broker gave one.
+
+    ``topic`` is a full resource name, ``budget`` the whole time for it in seconds.
+    Raise PublishError.
+    """
+    try:
+        publisher = await get_publisher()
+    except Exception as error:
+        reason = f"a publisher cannot be made with these credentials: {error!r}"
+        raise PublishError(reason, maybe_published=False) from error
+    return await publisher.publish(topic, data, attributes, budget=budget)
+
+
+def publish_from_thread(
+    topic: str, data: bytes, attributes: dict[str, str], *, budget: float
+) -> str:
+    """See publish(). Blocks the calling thread, which runs no event loop."""
+    return _background.run(publish(topic, data, attributes, budget=budget), budget + GRACE)
+
+
+_background = BackgroundLoop()
+
+
+def _start_anew() -> None:
+    """In a forked child: start another loop when one is needed."""
+    global _background  # noqa: PLW0603
+    # The parent's client stays in `publishers`, uncollected: closing its connections would reach
+    # into the epoll instance that both processes share.
+    _background = BackgroundLoop()
+
+
+def stop() -> None:
+    """Close the publisher of sync code. Runs at exit."""
+    _background.stop()
+
+
+os.register_at_fork(after_in_child=_start_anew)
+atexit.register(stop)

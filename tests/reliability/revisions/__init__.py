@@ -1,0 +1,1 @@
+"""Revisions of one site that are deployed one after the other; each module lists its routes."""
