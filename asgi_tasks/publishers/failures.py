@@ -35,6 +35,10 @@ class NoToken(Exception):
     """Google gave no access token; the cause is chained."""
 
 
+class GivenUp(Exception):
+    """One of the messages is not waited for any more, so the request is made anew without it."""
+
+
 class Failure(NamedTuple):
     reason: str
     cause: BaseException
@@ -63,6 +67,8 @@ def explain(error: Exception, *, sent: bool) -> Failure:
             return Failure(stage + reason, error, not is_final, sent and not is_refusal)
         case InvalidURL():
             is_transient = False
+        case GivenUp():
+            is_transient = True
         case ClientError() | OSError() | json.JSONDecodeError():  # TimeoutError is an OSError
             is_transient = True
         case _:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .failures import Failure, NoToken, PublishError, explain
+from .failures import Failure, GivenUp, NoToken, PublishError, explain
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
@@ -205,7 +205,11 @@ class _Session:
 
 
 async def _note_sending(session: object, context: Any, params: object) -> None:
-    for pending in context.trace_request_ctx:
+    """Called by aiohttp when it is connected and about to write. Raise GivenUp before it does."""
+    batch: list[_Pending] = context.trace_request_ctx
+    if any(pending.confirmed.done() for pending in batch):
+        raise GivenUp  # somebody was told that theirs was not sent
+    for pending in batch:
         pending.maybe_published = True
 
 

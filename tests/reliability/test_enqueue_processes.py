@@ -226,7 +226,7 @@ def test_keyboard_interrupt_ends_a_process_that_waits(broker, start, call):
     with start(call) as process:
         assert broker.arrived.acquire(timeout=60)
         began = time.monotonic()
-        assert process.stop(signal.SIGINT) == -signal.SIGINT
+        assert process.stop(signal.SIGINT) in (-signal.SIGINT, 1)  # as SIGINT was handed down
     assert time.monotonic() - began < BUDGET
     assert process.output.rstrip().endswith("KeyboardInterrupt")
 
