@@ -18,6 +18,7 @@ from django.tasks.base import TaskError
 from django.utils.json import normalize_json
 
 from .exceptions import Discard
+from .lanes import TransactionLeftOpen
 from .messages import TaskMessage
 from .routes import TaskRoute
 from .signals import AnyResult
@@ -78,7 +79,7 @@ class Attempt:
     """One call of a task's function, and the TaskResult that tells of it."""
 
     def __init__(self, delivery: Delivery) -> None:
-        self._delivery = delivery
+        self.delivery = delivery
         self.is_plain = True  # its error, if any: what logs it can log all of it
         message, now = delivery.message, _now()
         self.result: AnyResult = TaskResult(
@@ -108,7 +109,8 @@ class Attempt:
         if _is_unfinished(value):
             # A decorator hides a coroutine, or the task is a generator: its body has not run.
             kind = type(value).__name__
-            return self.fail(TypeError(f"the task returned a {kind} instead of running"))
+            error = TypeError(f"the task returned a {kind} instead of running")
+            return self._end_failed(error, Outcome.FAILED)
         try:
             value = normalize_json(value)
             json.dumps(value, allow_nan=False)
@@ -119,12 +121,20 @@ class Attempt:
 
     def fail(self, error: BaseException, *, timed_out: bool = False) -> Report:
         """Record what the task raised."""
-        if timed_out and not isinstance(error, Discard):
-            return self._end_failed(error, Outcome.TIMED_OUT)
-        if self._delivery.route.discards(error):
-            return self._end_failed(error, Outcome.DISCARDED)
-        is_connecting = isinstance(error, OperationalError | InterfaceError) and _connects(error)
-        return self._end_failed(error, Outcome.NO_DATABASE if is_connecting else Outcome.FAILED)
+        return self._end_failed(error, self._judge(error, timed_out))
+
+    def _judge(self, error: BaseException, timed_out: bool) -> Outcome:
+        if isinstance(error, Discard):
+            return Outcome.DISCARDED
+        # What is ours to tell comes first: discard_on is about the task's own errors.
+        if timed_out:
+            return Outcome.TIMED_OUT
+        if isinstance(error, OperationalError | InterfaceError) and _connects(error):
+            return Outcome.NO_DATABASE
+        is_own = not isinstance(error, TransactionLeftOpen)
+        return (
+            Outcome.DISCARDED if is_own and self.delivery.route.discards(error) else Outcome.FAILED
+        )
 
     def _end_failed(self, error: BaseException, outcome: Outcome) -> Report:
         path = f"{type(error).__module__}.{type(error).__qualname__}"
@@ -134,10 +144,10 @@ class Attempt:
         logger.log(
             logging.WARNING if outcome is Outcome.DISCARDED else logging.ERROR,
             "Task %s %s: id=%s attempt=%s%s",
-            self._delivery.route.name,
+            self.delivery.route.name,
             outcome.word,
             self.result.id,
-            self._delivery.attempt,
+            self.delivery.attempt,
             "" if self.is_plain else f"\n{traceback}",
             exc_info=error if self.is_plain else None,
         )

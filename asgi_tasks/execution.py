@@ -5,17 +5,23 @@ joins it. It is cancelled when the last who waits for it has left.
 """
 
 import asyncio
+import hashlib
 import inspect
 import logging
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
+from django.dispatch import Signal
 from django.tasks.signals import task_finished, task_started
 
 from . import signals
 from .attempts import Attempt, Delivery, Outcome, Report
-from .lanes import Borrower, Lanes, run_tidily
+from .lanes import Borrower, Lanes, TransactionLeftOpen, run_tidily
+from .messages import TaskMessage
 from .watchdog import watching
 
 logger = logging.getLogger("asgi_tasks")
@@ -33,7 +39,8 @@ async def execute(delivery: Delivery, lanes: Lanes) -> Report:
     """Run the delivery's task, or join the run of the same task id that is under way."""
     key = (asyncio.get_running_loop(), delivery.route.name, delivery.message.task_id)
     run = _runs.get(key)
-    if run is None:
+    # An open route's publishers choose their ids: the same one may be another message.
+    if run is None or not run.is_of(delivery.message):
         kind = _CoroutineRun if inspect.iscoroutinefunction(delivery.route.task.func) else _SyncRun
         run = _runs[key] = kind(key, delivery, lanes)
         run.start()
@@ -49,6 +56,7 @@ class _Run(ABC):
         self._borrower = Borrower(lanes)
         self._waiting = 0
         self._was_left = False
+        self._fingerprint = b""  # of the message, once that itself is not needed any more
         self._task: asyncio.Task[Report]
 
     def start(self) -> None:
@@ -69,6 +77,12 @@ class _Run(ABC):
             if not self._waiting and not self._task.done():
                 self._was_left = True
                 self._leave()
+
+    def is_of(self, message: TaskMessage) -> bool:
+        """Whether this is the run of that message."""
+        if self._fingerprint:
+            return self._fingerprint == _fingerprint(message)
+        return self.delivery.message == message
 
     def _give_up_at(self, delivery: Delivery) -> float:
         return delivery.deadline + GRACE
@@ -95,6 +109,12 @@ class _Run(ABC):
             return self._task.cancelling() > 0
         return isinstance(error, KeyboardInterrupt | GeneratorExit)
 
+    def _shrink(self) -> None:
+        """Let go of the arguments, which may be megabytes."""
+        message = self.delivery.message
+        self._fingerprint = _fingerprint(message)
+        self.delivery = replace(self.delivery, message=replace(message, args=[], kwargs={}))
+
     def _forget(self) -> None:
         if _runs.get(self._key) is self:
             del _runs[self._key]
@@ -108,6 +128,7 @@ class _Run(ABC):
         logger.info("Task %s %s after its push was given up: id=%s", name, outcome.word, task_id)
         if outcome.is_acknowledged:
             # Nobody was answered yet; the redelivery shall be, without a second run.
+            self._shrink()
             task.get_loop().call_later(REMEMBERED, self._forget)
         else:
             self._forget()
@@ -118,9 +139,8 @@ class _CoroutineRun(_Run):
 
     async def _run(self) -> Report:
         attempt = Attempt(self.delivery)
-        sender, result = self.delivery.sender, attempt.result
         label = f"{self.delivery.route.name} (id={self.delivery.message.task_id})"
-        await signals.asend(task_started, sender, result)
+        await _atell(task_started, attempt)
         try:
             async with asyncio.timeout_at(self.delivery.deadline) as timeout:
                 with watching(label):
@@ -130,11 +150,11 @@ class _CoroutineRun(_Run):
                 raise
             report = attempt.fail(error, timed_out=timeout.expired())
             if attempt.is_plain:  # Django's logger takes the traceback from this handler
-                await signals.asend(task_finished, sender, result)
+                await _atell(task_finished, attempt)
                 return report
         else:
             report = attempt.succeed(value)
-        await signals.asend(task_finished, sender, result)
+        await _atell(task_finished, attempt)
         return report
 
 
@@ -157,8 +177,7 @@ class _SyncRun(_Run):
         if not self._decide():
             return Report(Outcome.NO_LANE)
         attempt = Attempt(self.delivery)
-        sender, result = self.delivery.sender, attempt.result
-        task_started.send_robust(sender=sender, task_result=result)
+        _tell(task_started, attempt)
         try:
             value = run_tidily(attempt.call)
         except BaseException as error:
@@ -166,11 +185,11 @@ class _SyncRun(_Run):
                 raise
             report = attempt.fail(error)
             if attempt.is_plain:  # Django's logger takes the traceback from this handler
-                task_finished.send_robust(sender=sender, task_result=result)
+                _tell(task_finished, attempt)
                 return report
         else:
             report = attempt.succeed(value)
-        task_finished.send_robust(sender=sender, task_result=result)
+        _tell(task_finished, attempt)
         return report
 
     def _give_up_at(self, delivery: Delivery) -> float:
@@ -195,6 +214,31 @@ class _SyncRun(_Run):
         with self._deciding:
             is_first, self._is_decided = not self._is_decided, True
             return is_first
+
+
+def _fingerprint(message: TaskMessage) -> bytes:
+    return hashlib.sha256(repr(message).encode()).digest()
+
+
+def _tell(signal: Signal, attempt: Attempt) -> None:
+    """In a lane. Whatever the receivers do, it changes no answer."""
+    sender = attempt.delivery.sender
+    with _blaming_receivers():
+        run_tidily(lambda: signal.send_robust(sender=sender, task_result=attempt.result))
+
+
+async def _atell(signal: Signal, attempt: Attempt) -> None:
+    """See _tell()."""
+    with _blaming_receivers():
+        await signals.asend(signal, attempt.delivery.sender, attempt.result)
+
+
+@contextmanager
+def _blaming_receivers() -> Iterator[None]:
+    try:
+        yield
+    except (TransactionLeftOpen, SystemExit):
+        logger.exception("A receiver of a task's signal failed")
 
 
 _runs: dict[_Key, _Run] = {}

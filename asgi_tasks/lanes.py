@@ -25,6 +25,10 @@ logger = logging.getLogger("asgi_tasks")
 INTRANS, INERROR = 2, 3  # libpq's PGTransactionStatusType
 
 
+class TransactionLeftOpen(TransactionManagementError):
+    """A call ended within a transaction, which was rolled back."""
+
+
 class Lane:
     """One thread, and the runs that may come back to its database connections."""
 
@@ -146,7 +150,7 @@ class Lanes:
 def run_tidily[T](call: Callable[[], T]) -> T:
     """In a lane's thread: what the call returns, with the connections as the next one needs them.
 
-    Raise TransactionManagementError if it left a transaction open. That is rolled back, so to take
+    Raise TransactionLeftOpen if it left a transaction open. That is rolled back, so to take
     the call for done would lose its work.
     """
     try:
@@ -156,7 +160,7 @@ def run_tidily[T](call: Callable[[], T]) -> T:
         raise
     if aliases := _mend_connections():
         message = f"A transaction was left open, and rolled back: {', '.join(aliases)}. It cannot "
-        raise TransactionManagementError(f"{message}outlive its call: use transaction.atomic().")
+        raise TransactionLeftOpen(f"{message}outlive its call: use transaction.atomic().")
     return result
 
 
@@ -201,7 +205,7 @@ def _is_left_open(connection: BaseDatabaseWrapper) -> bool:
 def _is_in_transaction(driver: Any) -> bool:
     """As the driver knows it, after a BEGIN of the task's own: psycopg and psycopg2, sqlite3."""
     if info := getattr(driver, "info", None):
-        return info.transaction_status in (INTRANS, INERROR)
+        return getattr(info, "transaction_status", None) in (INTRANS, INERROR)
     return getattr(driver, "in_transaction", False)
 
 

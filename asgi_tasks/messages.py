@@ -19,6 +19,7 @@ from django.utils.crypto import constant_time_compare, salted_hmac
 from .exceptions import InvalidMessage, TaskNotFound
 
 VERSION = 1
+SIGNATURE_VERSION = 1  # of what is signed, so that older messages keep their signatures
 MAX_DEPTH = 64
 # Commas and opening brackets outside of strings: millions would hold the event loop for seconds.
 MAX_VALUES = 500_000
@@ -142,7 +143,7 @@ def _same(expected: dict[str, str], found: dict[str, str]) -> bool:
 
 def _sign(key: str, *, task_id: str, task_name: str, data: bytes) -> str:
     """Hexadecimal HMAC-SHA256 over version, id, name and data."""
-    signed = (str(VERSION).encode(), task_id.encode(), task_name.encode(), data)
+    signed = (str(SIGNATURE_VERSION).encode(), task_id.encode(), task_name.encode(), data)
     # The lengths keep one field from passing as part of the next.
     value = b"".join(b"%d:%b," % (len(part), part) for part in signed)
     return salted_hmac("asgi_tasks.messages", value, secret=key, algorithm="sha256").hexdigest()

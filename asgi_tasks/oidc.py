@@ -9,18 +9,22 @@ import logging
 import re
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.utils.crypto import constant_time_compare
 
 from .exceptions import InvalidMessage, PermissionDenied, Unauthenticated, Unavailable
 from .messages import load_json
 
+if TYPE_CHECKING:
+    from aiohttp import ClientResponse
+
 logger = logging.getLogger("asgi_tasks")
 
 ISSUERS = ("https://accounts.google.com", "accounts.google.com")
 BEARER = re.compile(r"bearer ([\w-]+\.[\w-]+\.[\w-]+)", re.ASCII | re.IGNORECASE)
 MAX_HEADER_CHARACTERS = 4096
+MAX_CERTIFICATES_BYTES = 1_000_000
 MAX_CACHED_TOKENS = 1000
 # Seconds:
 TOKEN_LIFE = 3600
@@ -166,7 +170,8 @@ class Certificates:
             self._next_fetch = self._clock() + pause
             logger.warning("Certificates could not be fetched from %s: %r", self._url, error)
         finally:
-            self._fetching = None
+            if self._fetching is asyncio.current_task():  # else another loop's is under way
+                self._fetching = None
 
 
 async def _download(url: str) -> tuple[dict[str, str], float]:
@@ -177,12 +182,21 @@ async def _download(url: str) -> tuple[dict[str, str], float]:
         ClientSession(timeout=ClientTimeout(total=FETCH_TIMEOUT)) as session,
         session.get(url, allow_redirects=False) as response,
     ):
-        by_key = load_json(await response.read()) if response.status == 200 else None
+        by_key = load_json(await _read(response)) if response.status == 200 else None
         if not isinstance(by_key, dict) or not all(map(_is_certificate, by_key.values())):
             raise ValueError(f"status {response.status}, no certificates by key id")
         if not by_key:
             raise ValueError("no certificates in the answer")
         return by_key, _max_age(response.headers.get("Cache-Control", ""))
+
+
+async def _read(response: "ClientResponse") -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > MAX_CERTIFICATES_BYTES:
+            raise ValueError(f"more than {MAX_CERTIFICATES_BYTES:,} bytes of certificates")
+    return bytes(body)
 
 
 def _is_certificate(value: object) -> bool:

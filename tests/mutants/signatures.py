@@ -5,7 +5,7 @@ from tests.mutants import Mutant
 SIGNATURES = "tests/security/test_signatures.py"
 SUBSCRIPTIONS = "tests/security/test_subscriptions.py"
 WIRE = "tests/unit/test_messages.py -k 'TestSignature or attributes'"
-SIGNED = "signed = (str(VERSION).encode(), task_id.encode(), task_name.encode(), data)"
+SIGNED = "signed = (str(SIGNATURE_VERSION).encode(), task_id.encode(), task_name.encode(), data)"
 
 
 def messages(guard, old, new, tests):

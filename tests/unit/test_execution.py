@@ -10,7 +10,6 @@ import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from django.contrib.auth.models import User
 from django.db import ConnectionHandler, OperationalError, connection
-from django.db.transaction import TransactionManagementError
 from django.tasks import TaskResultStatus, task
 from django.tasks.signals import task_finished, task_started
 from django.utils.translation import gettext_lazy
@@ -19,7 +18,7 @@ from asgi_tasks import Discard, TaskRoute, execution
 from asgi_tasks.attempts import Delivery, Outcome
 from asgi_tasks.backends import PubSubBackend
 from asgi_tasks.execution import GRACE, execute
-from asgi_tasks.lanes import Borrower, Lanes
+from asgi_tasks.lanes import Borrower, Lanes, TransactionLeftOpen
 from tests.pushes import make_message
 
 LONG = 10  # seconds until a test gives up; nothing waits that long
@@ -352,6 +351,29 @@ async def test_receiver_that_raises_does_not_change_the_answer(stage, caplog, ta
     assert "a broken receiver" in caplog.text
 
 
+def leave_a_transaction(**kwargs):
+    connection.set_autocommit(False)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("signal", [task_started, task_finished], ids=["started", "finished"])
+@both_kinds
+async def test_receiver_that_leaves_a_transaction_open_changes_no_answer(
+    stage, caplog, task, signal
+):
+    stage.lanes = Lanes(1)
+    signal.connect(leave_a_transaction)
+    report = await stage.run(stage.deliver(task, lambda: "fine"))
+    signal.disconnect(leave_a_transaction)
+    close_connection(stage.lanes)
+    assert (report.outcome, report.result) == (Outcome.SUCCEEDED, "fine")
+    assert "A receiver of a task's signal failed" in caplog.text
+
+
+def test_run_that_outlived_its_answer_is_remembered_for_the_longest_ack_deadline():
+    assert execution.REMEMBERED == 600
+
+
 # Log lines
 
 
@@ -439,6 +461,14 @@ async def test_error_that_the_route_does_not_discard_is_a_failure(stage, task):
     assert (await stage.run(delivery)).outcome is Outcome.FAILED
 
 
+async def test_task_that_returns_unfinished_work_is_not_discarded(stage):
+    async def never():
+        raise AssertionError("it ran")
+
+    report = await stage.run(stage.deliver(act_sync, never, discard_on=(TypeError,)))
+    assert report.outcome is Outcome.FAILED
+
+
 async def test_overrun_is_no_error_to_discard(stage):
     delivery = stage.deliver(act, Gate().await_, timeout=0.01, discard_on=(TimeoutError,))
     assert (await stage.run(delivery)).outcome is Outcome.TIMED_OUT
@@ -488,7 +518,25 @@ async def test_task_that_leaves_a_transaction_open_has_failed(stage, heard, task
     close_connection(stage.lanes)
     assert report.outcome is Outcome.FAILED
     assert [status for _, status, _ in heard] == ["RUNNING", "FAILED"]
-    assert heard[-1][2].errors[0].exception_class is TransactionManagementError
+    assert heard[-1][2].errors[0].exception_class is TransactionLeftOpen
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("task", "do"), [(act, aleave_open), (act_sync, leave_open)])
+async def test_transaction_left_open_is_no_error_to_discard(stage, task, do):
+    stage.lanes = Lanes(1)
+    report = await stage.run(stage.deliver(task, do, discard_on=(Exception,)))
+    close_connection(stage.lanes)
+    assert report.outcome is Outcome.FAILED
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("task", "do"), [(act, aconnect_to_nowhere), (act_sync, connect_to_nowhere)]
+)
+async def test_database_out_of_reach_is_no_error_to_discard(stage, task, do):
+    report = await stage.run(stage.deliver(task, do, discard_on=(Exception,)))
+    assert report.outcome is Outcome.NO_DATABASE
 
 
 # Deadlines
@@ -758,6 +806,18 @@ async def test_same_id_of_two_tasks_are_two_runs(stage):
     message = replace(other.message, task_id=one.message.task_id)
     reports = await asyncio.gather(stage.run(one), stage.run(replace(other, message=message)))
     assert [report.result for report in reports] == ["one", "other"]
+
+
+@both_kinds
+async def test_same_id_of_two_messages_are_two_runs(stage, task):
+    gate = Gate()
+    one, other = stage.deliver(task, gate.pass_by(task)), stage.deliver(task, lambda: "other")
+    running = stage.start(one)
+    await gate.entered()
+    message = replace(other.message, task_id=one.message.task_id)
+    report = await stage.run(replace(other, message=message))
+    gate.open()
+    assert [report.result, (await running).result] == ["other", "through"]
 
 
 async def test_same_id_in_two_loops_are_two_runs(stage):

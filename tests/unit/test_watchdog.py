@@ -95,3 +95,7 @@ def test_loop_that_ended_is_forgotten(caplog):
     threading.Event().wait(PATIENCE * 2)
     assert caplog.records == []
     watch.__exit__(None, None, None)
+
+
+def test_warning_comes_within_a_second():
+    assert PATIENCE + 2 * INTERVAL <= 1
