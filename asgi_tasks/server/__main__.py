@@ -1,5 +1,12 @@
 """``python -m asgi_tasks.server gyrinx.asgi:application``"""
 
+import os
+import signal
+
+if __name__ == "__main__":
+    # While this starts: a container's first process ignores what it has no handler for.
+    signal.signal(signal.SIGTERM, lambda number, frame: os._exit(0))
+
 # First: it chooses Twisted's reactor.
 from .server import BODIES_BYTES, LIMITS, Server  # isort:skip
 

@@ -1,5 +1,6 @@
 """Connections and requests, with limits to how long and how large they may be."""
 
+import contextlib
 import logging
 import time
 from http import HTTPStatus
@@ -12,6 +13,7 @@ logger = logging.getLogger("asgi_tasks")
 
 HEAD_TIMEOUT = 10  # seconds for a request's line and headers
 LINGER = 2  # seconds; a refused client is listened to for so long, or it may not see the answer
+UNREAD = 60  # seconds for a client to read the last answer
 SMALL_BODY = 65_536  # bytes; larger ones share max_bodies_bytes
 
 
@@ -28,7 +30,7 @@ class Channel(HTTPChannel):
     def __init__(self) -> None:
         super().__init__()
         self._deadline: float | None = None
-        self._is_refused = False
+        self._is_closing = False
         self._limits = Limits(0, 0)
         self._received = 0  # bytes of the body under way
         self._held = 0  # of them, those that count against max_bodies_bytes
@@ -47,9 +49,10 @@ class Channel(HTTPChannel):
 
     def dataReceived(self, data: bytes) -> None:
         """Start the clock at a request's first byte."""
-        if self._is_refused:
+        if self._is_closing:
             return
-        if self._deadline is None and not self._handlingRequest:
+        is_first = self._deadline is None and not self._handlingRequest
+        if is_first and data.strip(b"\r\n"):
             self._deadline = time.monotonic() + HEAD_TIMEOUT
         super().dataReceived(data)
 
@@ -64,7 +67,7 @@ class Channel(HTTPChannel):
 
     def admit(self, size: int) -> bool:
         """Whether so many more bytes of a body are taken; if not, the request is refused."""
-        if self._is_refused:
+        if self._is_closing:
             return False
         self._received += size
         if self._received > self._limits.size:
@@ -74,11 +77,11 @@ class Channel(HTTPChannel):
             self.factory.server.held += size
             if self.factory.server.held > self.factory.server.max_bodies_bytes:
                 self.refuse(HTTPStatus.SERVICE_UNAVAILABLE)
-        return not self._is_refused
+        return not self._is_closing
 
     def allContentReceived(self) -> None:
         """The request is whole."""
-        if not self._is_refused:
+        if not self._is_closing:
             self._deadline = None
             super().allContentReceived()
 
@@ -95,19 +98,28 @@ class Channel(HTTPChannel):
         self.persistent = 0
 
     def requestDone(self, request: Any) -> None:
-        """It is answered; the next may come."""
+        """It is answered; the next may come, unless the connection ends here."""
         self._release()
+        if not self.persistent:
+            self._is_closing = True
+            self._deadline = time.monotonic() + UNREAD
         super().requestDone(request)
+
+    def abandon(self) -> None:
+        """It became a WebSocket, and hears no more of its connection."""
+        self.factory.server.forget(self)
+        self._release()
 
     def refuse(self, status: HTTPStatus) -> None:
         """Answer without the application, take nothing more, and close."""
         logger.warning("Request refused with %s before it was read", status.value)
-        self._is_refused = True
+        self._is_closing = True
         self._deadline = time.monotonic() + LINGER
         self._release()
         for request in self.requests:
             if request.content is not None:
-                request.content.close()
+                with contextlib.suppress(OSError):  # a full disk
+                    request.content.close()
         head = f"HTTP/1.1 {status.value} {status.phrase}\r\n"
         self.transport.write(head.encode() + b"Connection: close\r\nContent-Length: 0\r\n\r\n")
 
@@ -115,7 +127,7 @@ class Channel(HTTPChannel):
         """Give up on a client that takes too long."""
         if self._deadline is None or now < self._deadline:
             return
-        if self._is_refused:
+        if self._is_closing:
             self.transport.abortConnection()
         else:
             self.refuse(HTTPStatus.REQUEST_TIMEOUT)
@@ -146,5 +158,13 @@ class Request(WebRequest):
             self.channel.refuse(HTTPStatus.BAD_REQUEST)
             return
         super().process()
-        if self.transport is None:  # it became a WebSocket, and the channel hears no more of it
-            self.server.forget(self.channel)
+        if self.transport is None:
+            self.channel.abandon()
+
+    def handle_exception(self, exception: BaseException) -> None:
+        """The application raised: answer 500, or break off the answer that it began."""
+        if self._response_started:
+            # Daphne's would raise, and end the check that reaps all applications.
+            self.channel.transport.abortConnection()
+        else:
+            super().handle_exception(exception)

@@ -8,14 +8,15 @@ import contextlib
 import functools
 import logging
 import os
-import queue
 import signal
+import socket
 import threading
 import time
 from collections.abc import Collection, Iterable, Mapping
 from http import HTTPStatus
 from types import FrameType
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from daphne.ws_protocol import WebSocketProtocol
 from twisted.internet import reactor
@@ -31,9 +32,10 @@ logger = logging.getLogger("asgi_tasks")
 DRAIN = 8  # for what runs when the signal comes; Cloud Run kills ten seconds after it
 CANCEL = 0.7  # for what is cancelled then
 FLUSH = 0.1  # for the last answers
-EXIT = 9.3  # the process is gone by then, whatever its threads do
+EXIT = 9.2  # the process is gone by then, whatever its threads do
 HURRIED = 0.3  # the same after a second signal
 
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 BACKLOG = 2048  # Twisted's own 50 stalls a burst of pushes
 # What Cloud Run lets through: https://cloud.google.com/run/quotas
 LIMITS = Limits(size=32 * 2**20, seconds=60)
@@ -70,7 +72,8 @@ class Server(daphne.server.Server):
         self._limits_by_path = _limits_of_pushes()
         self._ports: list[Any] = []
         self._loop: asyncio.AbstractEventLoop = reactor._asyncioEventloop
-        self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._woken, self._waking = socket.socketpair()
+        self._waking.setblocking(False)
         self._hurry = asyncio.Event()
         self._is_alone = asyncio.Event()
 
@@ -91,7 +94,8 @@ class Server(daphne.server.Server):
 
     def limits(self, uri: bytes) -> Limits:
         """What the body of a request to this URI may be."""
-        return self._limits_by_path.get(uri.partition(b"?")[0], self._limits)
+        path = unquote_to_bytes(uri.partition(b"?")[0])
+        return self._limits_by_path.get(path, self._limits)
 
     def forget(self, channel: Channel) -> None:
         """A connection is closed."""
@@ -103,31 +107,41 @@ class Server(daphne.server.Server):
         """Nothing: they have been drained. Daphne's own stumbles over half-received requests."""
 
     def _check_deadlines(self) -> None:
+        reactor.callLater(1, self._check_deadlines)
         now = time.monotonic()
         for channel in list(self.channels):
             channel.check_deadline(now)
-        reactor.callLater(1, self._check_deadlines)
 
     def _handle_signals(self) -> None:
+        # Python's own handlers wait for the main thread; a blocking call may hold that.
+        signal.set_wakeup_fd(self._waking.fileno(), warn_on_full_buffer=False)
         threading.Thread(target=self._exit_in_time, name="asgi_tasks-exit", daemon=True).start()
-        # Not the loop's own handler, which a blocking call in a task would keep from running.
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in SIGNALS:
             signal.signal(number, self._on_signal)
+        os.register_at_fork(after_in_child=_leave_signals_alone)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self._signals.put(number)  # safe here: a SimpleQueue may be interrupted by itself
         self._loop.call_soon_threadsafe(self._drain_or_hurry)
 
     def _exit_in_time(self) -> None:
         """In a thread: the loop, or a lane the interpreter waits for, may be stuck."""
-        self._signals.get()
-        try:
-            self._signals.get(timeout=EXIT)
-        except queue.Empty:
-            logger.warning("Exiting although something still runs here: Pub/Sub sends it again")
-        else:
+        self._wait_for_signal(None)
+        if self._wait_for_signal(EXIT):
             time.sleep(HURRIED)
+        else:
+            logger.warning("Exiting although something still runs here: Pub/Sub sends it again")
         os._exit(0)
+
+    def _wait_for_signal(self, seconds: float | None) -> bool:
+        """Whether one of ours comes within so many seconds."""
+        ends = time.monotonic() + (seconds or 0)
+        while True:
+            self._woken.settimeout(seconds and max(0.001, ends - time.monotonic()))
+            try:
+                if self._woken.recv(1)[0] in SIGNALS:
+                    return True
+            except TimeoutError:
+                return False
 
     def _drain_or_hurry(self) -> None:
         if self.is_draining:
@@ -173,27 +187,34 @@ class Server(daphne.server.Server):
         if left := self._under_way():
             logger.warning("Stopping: %s requests have not ended and are cancelled", len(left))
             for protocol, task in left.items():
-                if not isinstance(protocol, WebSocketProtocol) and not protocol._response_started:
+                if isinstance(protocol, WebSocketProtocol) or protocol._response_started:
+                    task.cancel()
+                else:  # An answered request is told that its client left, and cancels itself.
                     await _answer(functools.partial(self.handle_reply, protocol))
-                task.cancel()
-            # The runs of tasks were left by those who waited, and may still tidy up.
             await _wait(_others(), CANCEL)
         for task in (others := _others()):
             task.cancel()
         await _wait(others, FLUSH)
 
-    async def _close_connections(self, ends: float) -> None:
-        """Once the last answers are sent; an end of the loop's clock is theirs if it is to come."""
+    async def _close_connections(self, at: float) -> None:
+        """Close each once its last answer is sent, at the latest when the loop's clock says so."""
         self._is_alone.clear()
         for channel in list(self.channels):
             channel.loseConnection()
         if self.channels:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._is_alone.wait(), max(FLUSH, ends - self._loop.time()))
+                await asyncio.wait_for(self._is_alone.wait(), max(FLUSH, at - self._loop.time()))
 
     def _under_way(self) -> dict[Any, asyncio.Task[None]]:
         running = ((p, d.get("application_instance")) for p, d in self.connections.items())
         return {protocol: task for protocol, task in running if task and not task.done()}
+
+
+def _leave_signals_alone() -> None:
+    """In a forked child: those of a pool end by SIGTERM."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _others() -> set[asyncio.Task[Any]]:

@@ -59,13 +59,13 @@ MUTANTS = [
     ),
     channel(
         "a refused client is not heard again",
-        "        if self._is_refused:\n            return\n        if self._deadline is None",
-        "        if self._deadline is None",
+        "        if self._is_closing:\n            return\n        is_first",
+        "        is_first",
         "not_heard_again",
     ),
     channel(
         "a refused request is not run when its end has come with it",
-        "        if not self._is_refused:\n            self._deadline = None",
+        "        if not self._is_closing:\n            self._deadline = None",
         "        if True:\n            self._deadline = None",
         "grows_too_large",
     ),
@@ -89,14 +89,14 @@ MUTANTS = [
     ),
     channel(
         "an answered request gives back what its body held",
-        '        """It is answered; the next may come."""\n        self._release()\n',
-        '        """It is answered; the next may come."""\n        self._received = 0\n',
+        "        self._release()\n        if not self.persistent:",
+        "        self._received = 0\n        if not self.persistent:",
         "large_bodies_together",
     ),
     channel(
         "a request that was given up gives back what its body held",
-        "        self.factory.server.forget(self)\n        self._release()\n",
-        "        self.factory.server.forget(self)\n",
+        "self.factory.server.forget(self)\n        self._release()\n        super().connectionLost",
+        "self.factory.server.forget(self)\n        super().connectionLost",
         "large_bodies_together",
     ),
     channel(
@@ -119,9 +119,22 @@ MUTANTS = [
     ),
     channel(
         "a connection that became a WebSocket is forgotten",
-        "            self.server.forget(self.channel)",
-        "            pass",
+        '"""It became a WebSocket, and hears no more of its connection."""\n'
+        "        self.factory.server.forget(self)\n",
+        '"""It became a WebSocket, and hears no more of its connection."""\n',
         "became_a_websocket",
+    ),
+    channel(
+        "a connection that became a WebSocket gives back what its body held",
+        "self.factory.server.forget(self)\n        self._release()\n\n    def refuse",
+        "self.factory.server.forget(self)\n\n    def refuse",
+        "large_bodies_together",
+    ),
+    channel(
+        "an answer that fails midway is broken off",
+        "        if self._response_started:",
+        "        if False:",
+        "fails_midway",
     ),
     channel(
         "Twisted does not parse forms",
@@ -132,8 +145,8 @@ MUTANTS = [
     Mutant(
         guard="pushes have limits of their own",
         file=SERVER,
-        old='return self._limits_by_path.get(uri.partition(b"?")[0], self._limits)',
-        new="return self._limits",
+        old="self._limits_by_path.get(path, self._limits)",
+        new="self._limits",
         tests=f"{LIMITS} -k exactly_the_limit",
     ),
     Mutant(
@@ -195,8 +208,8 @@ MUTANTS = [
     ),
     drain(
         "what did not end is cancelled while it may still tidy up",
-        "                task.cancel()\n            # The runs",
-        "            # The runs",
+        "                    task.cancel()",
+        "                    pass",
         "thousand_that_do_not_end",
     ),
     drain(
@@ -208,7 +221,7 @@ MUTANTS = [
     drain(
         "what did not answer is answered for",
         "                    await _answer(functools.partial(self.handle_reply, protocol))",
-        "                    pass",
+        "                    task.cancel()",
         "is_cancelled_and_not_acknowledged",
     ),
     drain(
@@ -255,8 +268,8 @@ MUTANTS = [
     ),
     drain(
         "Ctrl-C is a signal like the other",
-        "for number in (signal.SIGTERM, signal.SIGINT):",
-        "for number in (signal.SIGTERM,):",
+        "SIGNALS = (signal.SIGTERM, signal.SIGINT)",
+        "SIGNALS = (signal.SIGTERM,)",
         "ends_at_once",
     ),
     command(

@@ -128,6 +128,12 @@ class Connection:
         """Whether the server closes it without another word, which is waited for."""
         return not self._received and not self._receive()
 
+    def read_to_the_end(self):
+        """Everything until the server closes the connection."""
+        while self._receive():
+            pass
+        return bytes(self._received)
+
     def close(self):
         self._socket.close()
 

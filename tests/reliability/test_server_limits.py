@@ -242,6 +242,22 @@ def test_connection_that_became_a_websocket_is_forgotten(served, connection):
     served.wait_until(lambda: count() < 25)
 
 
+def test_answer_that_fails_midway_is_broken_off(tmp_path):
+    with serving(tmp_path) as served:
+        for _ in range(2):  # the second needs what the first might have ended
+            with served.connect() as connection:
+                connection.get("/fail-midway/")
+                assert b"the beginning" in connection.read_to_the_end()
+        assert "ValueError: midway" in served.process.output
+        served.process.output = ""  # the site's own error
+
+
+@pytest.mark.parametrize("path", [PUSH_PATH, PUSH_PATH.replace("s", "%73")])
+def test_push_s_limit_holds_however_its_path_is_written(connection, path):
+    connection.post(path, f"Content-Length: {PUSH_CAP + 1}")
+    assert_refused(connection.answer(), 413)
+
+
 def test_forms_are_parsed_by_django(connection):
     kind = "Content-Type: application/x-www-form-urlencoded"
     connection.post("/form/", kind, body=b"name=Grim&gang=7&name=Vex")
@@ -287,6 +303,11 @@ def test_large_bodies_together_are_bounded(tmp_path):
             gone.send(MEGABYTE)
             served.wait_until(lambda: served.spooled() == [1_000_000])
         served.wait_until(lambda: not served.spooled())
+        first.post("/form/", body=MEGABYTE + MEGABYTE[:500_000])
+        assert first.status() == 200
+        with served.connect() as upgraded:
+            upgraded.post("/", *UPGRADE, body=MEGABYTE)
+            assert upgraded.status() in (101, 400, 403, 405)
         first.post("/form/", body=MEGABYTE + MEGABYTE[:500_000])
         assert first.status() == 200
 

@@ -18,7 +18,7 @@ from twisted.web import http
 
 from asgi_tasks.server.__main__ import CommandLineInterface
 from asgi_tasks.server.channel import Channel, Request
-from asgi_tasks.server.server import BODIES_BYTES, LIMITS, Server
+from asgi_tasks.server.server import BODIES_BYTES, DRAIN, EXIT, HURRIED, LIMITS, Server
 
 OVERRIDDEN = {
     (Channel, http.HTTPChannel): "connectionMade connectionLost dataReceived allHeadersReceived "
@@ -278,3 +278,12 @@ def test_application_that_cannot_be_imported_says_why(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ModuleNotFoundError, match="nowhere_at_all"):
         CommandLineInterface().load_asgi_app("broken_asgi:application")
+
+
+def test_process_is_gone_within_nine_and_a_half_seconds():
+    assert DRAIN == 8
+    assert DRAIN < EXIT < 9.5
+
+
+def test_second_signal_ends_it_at_once():
+    assert HURRIED <= 0.5

@@ -13,5 +13,6 @@ urlpatterns = [
     path("sync-page/", views.sync_page),
     path("large/", views.be_large),
     path("slow/", views.be_slow),
+    path("fail-midway/", views.fail_midway),
     path("channels/", views.count_channels),
 ]

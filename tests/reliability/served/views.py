@@ -2,7 +2,7 @@ import asyncio
 import gc
 
 from django.contrib.auth.models import User
-from django.http import HttpResponse, JsonResponse
+from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt
 
@@ -50,6 +50,14 @@ async def be_large(request):
 async def be_slow(request):
     await asyncio.sleep(float(request.GET["seconds"]))
     return JsonResponse({})
+
+
+async def fail_midway(request):
+    async def parts():
+        yield b"the beginning"
+        raise ValueError("midway")
+
+    return StreamingHttpResponse(parts())
 
 
 def count_channels(request):
