@@ -18,6 +18,7 @@ class Verdict:
     unproven: list[str] = field(default_factory=list)  # acknowledged without an effect
     wrongly_dead: list[str] = field(default_factory=list)
     uninvited: list[str] = field(default_factory=list)  # effects of what nobody published
+    not_refused: list[str] = field(default_factory=list)  # published, whatever enqueue said
     counts: Counter = field(default_factory=Counter)
     kills: Counter = field(default_factory=Counter)  # by point
     doubled: Counter = field(default_factory=Counter)  # by (cause, whose)
@@ -30,6 +31,7 @@ class Verdict:
             *(f"acknowledged without an effect: {one}" for one in self.unproven),
             *(f"a dead letter that should be none: {one}" for one in self.wrongly_dead),
             *(f"an effect of what nobody published: {one}" for one in self.uninvited),
+            *(f"published although refused: {one}" for one in self.not_refused),
         ]
 
     def __iadd__(self, other):
@@ -54,6 +56,7 @@ def judge(entries, messages, users):
     _judge_tasks(verdict, journal["enqueued"], ours, copies)
     _judge_messages(verdict, journal["effect"], ours, users)
     _judge_children(verdict, journal["effect"])
+    _judge_refusals(verdict, journal, ours)
     _count(verdict, journal, ours)
     return verdict
 
@@ -96,6 +99,19 @@ def _judge_children(verdict, effects):
         for child in effect.get("children", ()):
             if child not in done:
                 verdict.lost.append(f"{child}, enqueued by a task")
+
+
+def _judge_refusals(verdict, journal, messages):
+    """No number of a refused task has a message or an effect.
+
+    The record has no numbers: a push to the site says which message bears which.
+    """
+    known = {message.task_id for message in messages}
+    published = {push["number"] for push in journal["pushed"] if push["id"] in known}
+    published |= {effect["number"] for effect in journal["effect"]}
+    for task in journal["refused"]:
+        if task["number"] in published:
+            verdict.not_refused.append(f"{task['kind']} {task['number']}")
 
 
 def _causes(effects, kills):

@@ -32,6 +32,7 @@ def table(place, verdict):
     yield f"{'lost':28} {len(verdict.lost):>7}"
     yield f"{'acknowledged, no effect':28} {len(verdict.unproven):>7}"
     yield f"{'wrongly dead letters':28} {len(verdict.wrongly_dead):>7}"
+    yield f"{'published although refused':28} {len(verdict.not_refused):>7}"
     yield ""
     yield "answers to pushes: " + _listed(verdict.answers)
     if place.strangers.answers:

@@ -46,6 +46,14 @@ def effect(task_id="a", *, kind="wait", pid=1, at=1.0, **facts):
     return common | {"id": task_id, "number": f"number-{task_id}"} | facts
 
 
+def refused(task_id="a"):
+    return {"what": "refused", "kind": "wait", "number": f"number-{task_id}"}
+
+
+def pushed(task_id="a", *, number="number-a"):
+    return {"what": "pushed", "id": task_id, "number": number}
+
+
 def kill(point, *, victim=1, at=2.0, task_id="a"):
     return {
         "what": "kill",
@@ -117,6 +125,28 @@ def test_unconfirmed_task_may_exist_or_not():
     assert verdict.faults == []
     assert verdict.counts["unconfirmed"] == 2
     assert verdict.counts["unconfirmed, yet published"] == 1
+
+
+def test_refused_task_that_left_no_trace_is_fine():
+    entries = [refused(), enqueued("b"), pushed("b", number="number-b"), effect("b")]
+    verdict = judge(entries, [message("b")], set())
+    assert verdict.faults == []
+    assert verdict.counts["refused"] == 1
+
+
+@pytest.mark.parametrize("state", ["waiting", "acknowledged", "dead_lettered"])
+def test_refused_task_with_a_message_is_a_fault(state):
+    verdict = judge([refused(), pushed()], [message(state=state)], set())
+    assert "published although refused: wait number-a" in verdict.faults
+
+
+def test_refused_task_with_an_effect_is_a_fault():
+    verdict = judge([refused(), effect()], [message()], set())
+    assert verdict.faults == ["published although refused: wait number-a"]
+
+
+def test_forged_push_with_the_number_of_a_refused_task_proves_nothing():
+    assert judge([refused(), pushed("forged")], [], set()).faults == []
 
 
 def test_doubled_effect_is_told_with_its_cause():

@@ -3,6 +3,7 @@
 Usage: python -m tests.mutants [WORD ...]     only mutants whose guard or file has one of the words
 """
 
+import functools
 import shlex
 import shutil
 import subprocess
@@ -15,17 +16,43 @@ from .found import ROOT, find_mutants
 
 COPIED = ("asgi_tasks", "tests", "gyrinx", "docker", "manage.py", "pyproject.toml")
 TIME_LIMIT = 300  # seconds; a test that hangs has noticed
+NOTICED, HUNG, UNNOTICED = "noticed", "noticed (hung)", "UNNOTICED"
 
 
 def main(words: list[str]) -> int:
     mutants = [m for m in find_mutants() if not words or any(w in m.guard + m.file for w in words)]
     with tempfile.TemporaryDirectory() as folder:
-        survivors = [m for m in mutants if not is_noticed(m, Path(folder) / "copy")]
-    print(f"{len(mutants)} guards taken out, {len(survivors)} of them unnoticed")
+        verdicts = [verdict_on(m, Path(folder) / "copy") for m in mutants]
+    hung = verdicts.count(HUNG)
+    survivors = len(verdicts) - verdicts.count(NOTICED) - hung
+    print(
+        f"{len(mutants)} guards taken out, {survivors} of them unnoticed, "
+        f"{hung} noticed by a time-out"
+    )
     return 1 if survivors or not mutants else 0
 
 
-def is_noticed(mutant: Mutant, copy: Path) -> bool:
+def verdict_on(mutant: Mutant, copy: Path) -> str:
+    verdict = "BROKEN: red without it"
+    if is_green(mutant.tests, copy):
+        lay_out(copy)
+        target = copy / mutant.file
+        target.write_text(target.read_text().replace(mutant.old, mutant.new))
+        status = test(mutant.tests, copy)
+        # 1: some tests failed. All else, but for a time-out, says that they did not run.
+        verdict = {0: UNNOTICED, 1: NOTICED, None: HUNG}.get(status, f"BROKEN: {status}")
+    print(f"{verdict:10} {mutant.file}: {mutant.guard}", flush=True)
+    return verdict
+
+
+@functools.cache
+def is_green(tests: str, copy: Path) -> bool:
+    """Whether the tests pass while every guard stands."""
+    lay_out(copy)
+    return test(tests, copy) == 0
+
+
+def lay_out(copy: Path) -> None:
     shutil.rmtree(copy, ignore_errors=True)
     copy.mkdir()
     for name in COPIED:
@@ -34,20 +61,11 @@ def is_noticed(mutant: Mutant, copy: Path) -> bool:
             shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, copy / name)
-    target = copy / mutant.file
-    target.write_text(target.read_text().replace(mutant.old, mutant.new))
-    status = test(mutant, copy)
-    # 1: some tests failed. All else, but for a time-out, says that they did not run.
-    verdict = {0: "UNNOTICED", 1: "noticed", None: "noticed (hung)"}.get(
-        status, f"BROKEN: {status}"
-    )
-    print(f"{verdict:10} {mutant.file}: {mutant.guard}", flush=True)
-    return verdict.startswith("noticed")
 
 
-def test(mutant: Mutant, copy: Path) -> int | None:
+def test(tests: str, copy: Path) -> int | None:
     options = ("-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--no-header")
-    command = (sys.executable, "-m", "pytest", *options, *shlex.split(mutant.tests))
+    command = (sys.executable, "-m", "pytest", *options, *shlex.split(tests))
     try:
         done = subprocess.run(
             command, cwd=copy, capture_output=True, text=True, timeout=TIME_LIMIT, check=False

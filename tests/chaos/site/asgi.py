@@ -49,7 +49,10 @@ class Mortal:
         await self.application(scope, receive_and_die, send_and_die)
 
     def note(self, push):
-        if push.delivery and not self.is_at_work:
+        if not push.delivery:
+            return
+        journal.write("pushed", id=push.task_id, number=push.delivery[0])
+        if not self.is_at_work:
             self.is_at_work = True
             journal.write("at work")
 
@@ -60,11 +63,13 @@ class Push:
     def __init__(self):
         self._body = b""
         self.delivery = None
+        self.task_id = None
 
     def read(self, message):
         self._body += message.get("body", b"")
         if not message.get("more_body", False):
-            self.delivery, self._body = _delivery(self._body), b""
+            self.delivery, self.task_id = _delivery(self._body)
+            self._body = b""
 
     def pass_by(self, point):
         if self.delivery:
@@ -75,9 +80,10 @@ def _delivery(body):
     try:
         push = json.loads(body)
         message = json.loads(base64.b64decode(push["message"]["data"]))
-        return message["kwargs"]["number"], push["deliveryAttempt"]
+        delivery = str(message["kwargs"]["number"]), push["deliveryAttempt"]
+        return delivery, str(push["message"]["attributes"]["task_id"])
     except Exception:  # whatever strangers send
-        return None
+        return None, None
 
 
 def _die_at_signal(point):
