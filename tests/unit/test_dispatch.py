@@ -364,6 +364,16 @@ async def test_body_that_does_not_come_is_408(token, monkeypatch):
     assert (await client.answer(connection))[0] == 408
 
 
+async def test_time_since_the_arrival_of_a_request_counts(token, perform):
+    client = Client(*endpoint(), token)
+    connection = client.connect()
+    body = make_body(make_message("act_briefly", perform(lambda: asyncio.sleep(0))))
+    await connection.send_input({"type": "http.request", "body": body[:9], "more_body": True})
+    await asyncio.sleep(0.02)  # longer than the task may take
+    await connection.send_input({"type": "http.request", "body": body[9:]})
+    assert (await client.answer(connection))[0] == 504
+
+
 async def test_caller_is_authenticated_before_the_body_is_there():
     client = Client(*endpoint(), "wrong")
     assert (await client.answer(client.connect()))[0] == 401
