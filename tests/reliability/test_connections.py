@@ -179,9 +179,7 @@ async def test_work_of_an_open_transaction_is_not_acknowledged(kept, task):
     site, send, _ = kept
     key = uuid.uuid4().hex
     assert await send(task, do="begin", key=key) == 500
-    site.process.wait_for(
-        "TransactionManagementError: A transaction was left open, and rolled back"
-    )
+    site.process.wait_for("TransactionLeftOpen: A transaction was left open, and rolled back")
 
 
 @both_kinds
