@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REPORTS = Path(".cache/junit")
-TIME_LIMIT = 1500
+TIME_LIMIT = 2400  # seconds
 NO_TESTS = 5
 
 
