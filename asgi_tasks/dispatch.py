@@ -1,7 +1,6 @@
 """receive(): authenticate, decode, resolve, execute, answer. What asgi.py and views.py share."""
 
 import asyncio
-import functools
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -69,7 +68,7 @@ async def _receive(
     options = backend.config
     if method != "POST":
         raise MethodNotAllowed(f"method {method[:20]!r}")
-    await _get_verifier(options).verify(headers.get("authorization", ""))
+    await get_verifier(options).verify(headers.get("authorization", ""))
     envelope = PushEnvelope.decode(await _read_body(headers, read, options.max_body_bytes))
     message, route = _match(backend.routes, envelope)
     delivery = Delivery(
@@ -137,13 +136,15 @@ def _find_route(routes: RouteTable, envelope: PushEnvelope, message: TaskMessage
     return route
 
 
-@functools.cache
-def _get_verifier(options: BackendOptions) -> PushTokenVerifier:
-    return PushTokenVerifier(
-        audience=options.audience,
-        service_account=options.push_service_account,
-        certificates=Certificates(options.certs_url),
-    )
+def get_verifier(options: BackendOptions) -> PushTokenVerifier:
+    """The verifier for these options, which keeps what it has verified."""
+    if options not in verifiers:
+        verifiers[options] = PushTokenVerifier(
+            audience=options.audience,
+            service_account=options.push_service_account,
+            certificates=Certificates(options.certs_url),
+        )
+    return verifiers[options]
 
 
 def _log(
@@ -168,3 +169,6 @@ def _log(
         fields["result"] = json.dumps(result)[:RESULT_CHARACTERS]
         line += " result=%(result)s"
     logger.info(line, fields, extra=fields)
+
+
+verifiers: dict[BackendOptions, PushTokenVerifier] = {}

@@ -3,6 +3,8 @@
 # lowest.txt pins our own dependencies to their lower bounds, and leaves the rest new.
 set -eu
 bounds=.cache/lowest.in
+site="--group site --extra logs --extra otel"
+all="--extra logs --extra monitoring --extra otel"
 
 compile() {
     # Extras are kept: pip before 24 resolves "twisted" and "twisted[tls]" apart, and finds no hash.
@@ -11,9 +13,12 @@ compile() {
 }
 
 mkdir -p .cache
-compile --resolution lowest-direct --no-deps --output-file "$bounds" --upgrade
-compile --generate-hashes --group dev --output-file requirements/dev.txt "$@"
-compile --generate-hashes --group site --output-file requirements/site.txt "$@"
-compile --generate-hashes --group bench --output-file requirements/bench.txt "$@"
-compile --generate-hashes --group site --group test --constraint "$bounds" \
-    --output-file requirements/lowest.txt "$@"
+# shellcheck disable=SC2086  # words
+{
+    compile --resolution lowest-direct --no-deps $all --output-file "$bounds" --upgrade
+    compile --generate-hashes --group dev $all --output-file requirements/dev.txt "$@"
+    compile --generate-hashes $site --output-file requirements/site.txt "$@"
+    compile --generate-hashes --group bench --output-file requirements/bench.txt "$@"
+    compile --generate-hashes --group site --group test $all --constraint "$bounds" \
+        --output-file requirements/lowest.txt "$@"
+}

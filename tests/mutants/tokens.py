@@ -8,7 +8,7 @@ DENIED = "tests/security/test_tokens.py -k 'PushEndpoint and another_account'"
 BY_ITSELF = "tests/unit/test_oidc.py"
 KEYS = "tests/security/test_certificates.py"
 # Two lines of dispatch.py.
-VERIFY = 'await _get_verifier(options).verify(headers.get("authorization", ""))'
+VERIFY = 'await get_verifier(options).verify(headers.get("authorization", ""))'
 READ = "envelope = PushEnvelope.decode(await _read_body(headers, read, options.max_body_bytes))"
 
 
