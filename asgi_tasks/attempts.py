@@ -1,15 +1,12 @@
 """One call of a task's function, and how it ended."""
 
-import enum
 import inspect
 import json
-import logging
 import os
 import socket
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from traceback import format_exception, walk_tb
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import InterfaceError, OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -17,62 +14,23 @@ from django.tasks import TaskContext, TaskResult, TaskResultStatus
 from django.tasks.base import TaskError
 from django.utils.json import normalize_json
 
+from .deliveries import Delivery, Outcome, Report
 from .exceptions import Discard
 from .lanes import TransactionLeftOpen
-from .messages import TaskMessage
-from .routes import TaskRoute
 from .signals import AnyResult
-
-logger = logging.getLogger("asgi_tasks")
 
 TRACEBACK_CHARACTERS = 64_000  # of a longer one the beginning and the end are kept
 
 
-class Outcome(enum.Enum):
-    """How a delivery ended: a word for the log, and the status that answers the push."""
-
-    SUCCEEDED = ("succeeded", 204)
-    DISCARDED = ("discarded", 204)
-    # Its effects are done; running it again would not make the result JSON.
-    RESULT_NOT_JSON = ("result is not JSON", 204)
-    FAILED = ("failed", 500)
-    NO_LANE = ("not started in time", 503)
-    NO_DATABASE = ("found its database out of reach", 503)
-    TIMED_OUT = ("timed out", 504)
-
-    def __init__(self, word: str, status: int) -> None:
-        self.word = word
-        self.status = status
-
-    @property
-    def is_acknowledged(self) -> bool:
-        """Whether Pub/Sub takes the status as an acknowledgement."""
-        return self.status == 204
+class TracebackCut(Exception):
+    """Stands in the log for an error that is too long to be shown, or that fails to show itself."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
-    """One push of one message, authenticated and matched to its route."""
+class Ending(NamedTuple):
+    """How a call ended."""
 
-    route: TaskRoute
-    message: TaskMessage
-    attempt: int
-    received: float  # by the loop's clock, in seconds
-    backend: str  # the alias
-    sender: type[Any]  # of Django's signals
-
-    @property
-    def deadline(self) -> float:
-        """When the push has to be answered, by the loop's clock."""
-        return self.received + self.route.deadline
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What execute() tells of a delivery."""
-
-    outcome: Outcome
-    result: Any = None
+    report: Report
+    error: BaseException | None = None  # as a log may show it
 
 
 class Attempt:
@@ -80,7 +38,7 @@ class Attempt:
 
     def __init__(self, delivery: Delivery) -> None:
         self.delivery = delivery
-        self.is_plain = True  # its error, if any: what logs it can log all of it
+        self.is_whole = True  # the traceback of its error, if any
         message, now = delivery.message, _now()
         self.result: AnyResult = TaskResult(
             task=delivery.route.task,
@@ -104,7 +62,7 @@ class Attempt:
         context: tuple[Any, ...] = (TaskContext(task_result=result),) if task.takes_context else ()
         return task.func(*context, *result.args, **result.kwargs)
 
-    def succeed(self, value: Any) -> Report:
+    def succeed(self, value: Any) -> Ending:
         """Record the return value."""
         if _is_unfinished(value):
             # A decorator hides a coroutine, or the task is a generator: its body has not run.
@@ -117,9 +75,9 @@ class Attempt:
         except Exception as error:  # whatever the value's own methods raise
             return self._end_failed(error, Outcome.RESULT_NOT_JSON)
         self._end(TaskResultStatus.SUCCESSFUL, value)
-        return Report(Outcome.SUCCEEDED, value)
+        return Ending(Report(Outcome.SUCCEEDED, value))
 
-    def fail(self, error: BaseException, *, timed_out: bool = False) -> Report:
+    def fail(self, error: BaseException, *, timed_out: bool = False) -> Ending:
         """Record what the task raised."""
         return self._end_failed(error, self._judge(error, timed_out))
 
@@ -136,22 +94,12 @@ class Attempt:
             Outcome.DISCARDED if is_own and self.delivery.route.discards(error) else Outcome.FAILED
         )
 
-    def _end_failed(self, error: BaseException, outcome: Outcome) -> Report:
+    def _end_failed(self, error: BaseException, outcome: Outcome) -> Ending:
         path = f"{type(error).__module__}.{type(error).__qualname__}"
-        traceback, self.is_plain = _describe(error)
+        traceback, self.is_whole = _describe(error)
         self.result.errors.append(TaskError(exception_class_path=path, traceback=traceback))
         self._end(TaskResultStatus.FAILED, None)
-        logger.log(
-            logging.WARNING if outcome is Outcome.DISCARDED else logging.ERROR,
-            "Task %s %s: id=%s attempt=%s%s",
-            self.delivery.route.name,
-            outcome.word,
-            self.result.id,
-            self.delivery.attempt,
-            "" if self.is_plain else f"\n{traceback}",
-            exc_info=error if self.is_plain else None,
-        )
-        return Report(outcome)
+        return Ending(Report(outcome), error if self.is_whole else TracebackCut(traceback))
 
     def _end(self, status: TaskResultStatus, value: Any) -> None:
         # Frozen for their readers; Django's own backends set them the same way.

@@ -1,7 +1,10 @@
 """PubSubBackend: Django's task backend that publishes to Pub/Sub."""
 
+import logging
+import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,7 +17,7 @@ from django.tasks.signals import task_enqueued
 from django.utils import timezone
 from django.utils.asyncio import async_unsafe
 
-from . import checks, publishers, signals
+from . import checks, metrics, publishers, signals, tracing
 from .conf import BackendOptions, get_options
 from .exceptions import (
     EnqueueError,
@@ -26,15 +29,19 @@ from .exceptions import (
 from .messages import TaskMessage, make_attributes
 from .routes import RouteTable, TaskRoute, get_route_table
 
+logger = logging.getLogger("asgi_tasks")
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(slots=True, kw_only=True)
 class _Publication[**P, R]:
     """A task ready to be published, and what enqueue() will return."""
 
     result: "TaskResult[P, R]"
+    task_name: str  # on the wire
     topic: str
     data: bytes
     attributes: dict[str, str]
+    message_id: str = ""  # once the broker gave one
 
 
 class PubSubBackend(BaseTaskBackend):
@@ -65,15 +72,13 @@ class PubSubBackend(BaseTaskBackend):
         EnqueueUnconfirmed if that is not known when the option `publish_timeout` is over.
         """
         publication = self._prepare(task, args, kwargs)
-        try:
-            publishers.publish_from_thread(
+        with _enqueuing(publication) as attributes:
+            publication.message_id = publishers.publish_from_thread(
                 publication.topic,
                 publication.data,
-                publication.attributes,
+                attributes,
                 budget=self.config.publish_timeout,
             )
-        except publishers.PublishError as error:
-            raise _enqueue_error(publication, error) from error.__cause__
         task_enqueued.send_robust(sender=type(self), task_result=publication.result)
         return publication.result
 
@@ -82,15 +87,13 @@ class PubSubBackend(BaseTaskBackend):
     ) -> "TaskResult[P, R]":
         """See enqueue()."""
         publication = self._prepare(task, args, kwargs)
-        try:
-            await publishers.publish(
+        with _enqueuing(publication) as attributes:
+            publication.message_id = await publishers.publish(
                 publication.topic,
                 publication.data,
-                publication.attributes,
+                attributes,
                 budget=self.config.publish_timeout,
             )
-        except publishers.PublishError as error:
-            raise _enqueue_error(publication, error) from error.__cause__
         await signals.asend(task_enqueued, type(self), publication.result)
         return publication.result
 
@@ -115,6 +118,7 @@ class PubSubBackend(BaseTaskBackend):
         data = self._encode(route, message)
         return _Publication(
             result=result,
+            task_name=route.name,
             topic=self.routes.topic(route.name),
             data=data,
             attributes=make_attributes(message, data, self.config.signing_keys[0]),
@@ -171,6 +175,55 @@ def require_backend() -> PubSubBackend:
             "--settings or DJANGO_SETTINGS_MODULE."
         )
     return backend
+
+
+@contextmanager
+def _enqueuing(publication: _Publication[..., Any]) -> Iterator[dict[str, str]]:
+    """A span, figures, a line, and the right error. Yield the attributes to publish with."""
+    started, error_type = time.monotonic(), ""
+    try:
+        with tracing.sending(publication.topic, _span_attributes(publication)) as carrier:
+            with _explained(publication):
+                yield publication.attributes | carrier
+            tracing.note({"messaging.message.id": publication.message_id})
+    except BaseException as error:
+        error_type = metrics.type_of(error)
+        raise
+    finally:
+        seconds = time.monotonic() - started
+        metrics.count_sent(topic=publication.topic, seconds=seconds, error_type=error_type)
+    _tell(publication, seconds)
+
+
+@contextmanager
+def _explained(publication: _Publication[..., Any]) -> Iterator[None]:
+    try:
+        yield
+    except publishers.PublishError as error:
+        raise _enqueue_error(publication, error) from error.__cause__
+
+
+def _span_attributes(publication: _Publication[..., Any]) -> dict[str, str | int]:
+    return {
+        "asgi_tasks.task.id": publication.result.id,
+        "asgi_tasks.task.name": publication.task_name,
+        "messaging.message.body.size": len(publication.data),
+    }
+
+
+def _tell(publication: _Publication[..., Any], seconds: float) -> None:
+    """The one line of an enqueue."""
+    fields = {
+        "task_name": publication.task_name,
+        "task_id": publication.result.id,
+        "message_id": publication.message_id,
+        "duration_ms": round(seconds * 1000),
+        "outcome": "enqueued",
+    }
+    line = (
+        "Task %(task_name)s enqueued in %(duration_ms)s ms: id=%(task_id)s message=%(message_id)s"
+    )
+    logger.debug(line, fields, extra=fields)
 
 
 def _enqueue_error(

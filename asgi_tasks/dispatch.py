@@ -1,14 +1,16 @@
 """receive(): authenticate, decode, resolve, execute, answer. What asgi.py and views.py share."""
 
 import asyncio
-import json
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NamedTuple
+from contextlib import AbstractContextManager
+from typing import NamedTuple
 
-from .attempts import Delivery
+from . import current, metrics
 from .backends import PubSubBackend
 from .conf import BackendOptions
+from .deliveries import Delivery, Outcome, Report, tell
 from .exceptions import (
     BodyTooLarge,
     BodyTooSlow,
@@ -27,7 +29,7 @@ from .routes import RouteTable, TaskRoute
 logger = logging.getLogger("asgi_tasks")
 
 BODY_TIMEOUT = 10  # seconds
-RESULT_CHARACTERS = 200  # of a result, in the log
+TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}\b", re.ASCII)
 HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 405: {"Allow": "POST"}}
 
 type Read = Callable[[int], Awaitable[bytes]]
@@ -53,8 +55,7 @@ async def receive(
     try:
         status = await _receive(backend, method, headers, read, received)
     except PushRefused as refusal:
-        notes = getattr(refusal, "__notes__", [])
-        logger.warning("Push refused with %s: %s", refusal.status, " ".join([str(refusal), *notes]))
+        _tell_refusal(refusal)
         status = refusal.status
     except Exception:
         logger.exception("Push not answered for by its task: an error in asgi_tasks or its set-up")
@@ -70,22 +71,34 @@ async def _receive(
         raise MethodNotAllowed(f"method {method[:20]!r}")
     await get_verifier(options).verify(headers.get("authorization", ""))
     envelope = PushEnvelope.decode(await _read_body(headers, read, options.max_body_bytes))
-    message, route = _match(backend.routes, envelope)
-    delivery = Delivery(
-        route=route,
-        message=message,
-        attempt=envelope.delivery_attempt or 1,
-        received=received,
-        backend=backend.alias,
-        sender=type(backend),
-    )
+    delivery = _match(backend, envelope, received)
+    with _known(delivery, headers), _counted(delivery):
+        return await _run(delivery)
+
+
+async def _run(delivery: Delivery) -> int:
     try:
-        report = await execute(delivery, get_lanes(options.threads))
+        report = await execute(delivery, get_lanes(delivery.options.threads))
     except asyncio.CancelledError:
-        _log(delivery, envelope, "was interrupted", options)
+        tell(delivery, Report(Outcome.INTERRUPTED))
         raise
-    _log(delivery, envelope, report.outcome.word, options, report.result)
+    if report.told is not delivery:
+        tell(delivery, report)
     return report.outcome.status
+
+
+def _known(delivery: Delivery, headers: Mapping[str, str]) -> AbstractContextManager[None]:
+    """Have every log line meanwhile tell of the delivery."""
+    found = TRACEPARENT.match(headers.get("traceparent", ""))
+    return current.working_on({**delivery.fields, **({"trace": found[1]} if found else {})})
+
+
+def _counted(delivery: Delivery) -> AbstractContextManager[None]:
+    return metrics.delivering(
+        subscription=delivery.subscription,
+        attempt=delivery.attempt,
+        enqueued_at=delivery.message.enqueued_at,
+    )
 
 
 async def _read_body(headers: Mapping[str, str], read: Read, limit: int) -> bytes:
@@ -112,15 +125,32 @@ def _check_media_type(headers: Mapping[str, str]) -> None:
         raise UnsupportedMediaType("the body is compressed")
 
 
-def _match(routes: RouteTable, envelope: PushEnvelope) -> tuple[TaskMessage, TaskRoute]:
-    """The message and its route, if it came the way of this route."""
+def _match(backend: PubSubBackend, envelope: PushEnvelope, received: float) -> Delivery:
+    """The delivery, if the message came the way of its route."""
+    fields: dict[str, str | int] = {
+        "message_id": envelope.message_id,
+        "subscription": envelope.subscription,
+        "attempt": envelope.delivery_attempt or 1,
+    }
     try:
         message = TaskMessage.decode(envelope.data)
-        return message, _find_route(routes, envelope, message)
+        fields |= {"task_name": message.task_name, "task_id": message.task_id}
+        route = _find_route(backend.routes, envelope, message)
     except PushRefused as refusal:
-        ids = f"message={envelope.message_id} subscription={envelope.subscription}"
-        refusal.add_note(f"{ids} attempt={envelope.delivery_attempt}")
+        refusal.fields = fields
         raise
+    return Delivery(
+        route=route,
+        message=message,
+        message_id=envelope.message_id,
+        subscription=envelope.subscription,
+        attributes=envelope.attributes,
+        attempt=envelope.delivery_attempt or 1,
+        received=received,
+        options=backend.config,
+        backend=backend.alias,
+        sender=type(backend),
+    )
 
 
 def _find_route(routes: RouteTable, envelope: PushEnvelope, message: TaskMessage) -> TaskRoute:
@@ -147,28 +177,12 @@ def get_verifier(options: BackendOptions) -> PushTokenVerifier:
     return verifiers[options]
 
 
-def _log(
-    delivery: Delivery,
-    envelope: PushEnvelope,
-    outcome: str,
-    options: BackendOptions,
-    result: Any = None,
-) -> None:
-    elapsed = asyncio.get_running_loop().time() - delivery.received
-    fields: dict[str, Any] = {
-        "task_name": delivery.route.name,
-        "task_id": delivery.message.task_id,
-        "message_id": envelope.message_id,
-        "attempt": delivery.attempt,
-        "duration_ms": round(elapsed * 1000),
-        "outcome": outcome,
-    }
-    line = "Task %(task_name)s %(outcome)s in %(duration_ms)s ms: id=%(task_id)s "
-    line += "message=%(message_id)s attempt=%(attempt)s"
-    if options.log_results and result is not None:
-        fields["result"] = json.dumps(result)[:RESULT_CHARACTERS]
-        line += " result=%(result)s"
-    logger.info(line, fields, extra=fields)
+def _tell_refusal(refusal: PushRefused) -> None:
+    """The one line of a push whose task does not run."""
+    details = "".join(f" {name}={value}" for name, value in refusal.fields.items())
+    fields = {**refusal.fields, "outcome": "refused", "status": refusal.status}
+    logger.warning("Push refused with %s: %s", refusal.status, f"{refusal}{details}", extra=fields)
+    metrics.count_refused(refusal.status)
 
 
 verifiers: dict[BackendOptions, PushTokenVerifier] = {}

@@ -1,5 +1,7 @@
 """What can go wrong, by who has to act: the caller of enqueue, or the sender of a push."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar
 
 
@@ -47,9 +49,11 @@ class PushRefused(AsgiTasksError):
     """Base class of the reasons not to run a push. The reason is logged, never answered.
 
     ``status`` (int) is the HTTP status of the answer; none of them acknowledges the message.
+    ``fields`` (mapping of str to str or int) tell which message it was, as far as that is known.
     """
 
     status: ClassVar[int]
+    fields: Mapping[str, str | int] = MappingProxyType({})
 
 
 class InvalidMessage(PushRefused):

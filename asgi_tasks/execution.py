@@ -11,15 +11,16 @@ import logging
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.dispatch import Signal
 from django.tasks.signals import task_finished, task_started
 
-from . import signals
-from .attempts import Attempt, Delivery, Outcome, Report
+from . import signals, tracing
+from .attempts import Attempt
+from .deliveries import Delivery, Outcome, Report, tell
 from .lanes import Borrower, Lanes, TransactionLeftOpen, run_tidily
 from .messages import TaskMessage
 from .watchdog import watching
@@ -54,7 +55,7 @@ class _Run(ABC):
         self.delivery = delivery
         self._key = key
         self._borrower = Borrower(lanes)
-        self._waiting = 0
+        self._waiting: list[Delivery] = []
         self._was_left = False
         self._fingerprint = b""  # of the message, once that itself is not needed any more
         self._task: asyncio.Task[Report]
@@ -66,14 +67,14 @@ class _Run(ABC):
     async def wait(self, delivery: Delivery) -> Report:
         """The report for this delivery, by its own deadline."""
         loop = asyncio.get_running_loop()
-        self._waiting += 1
+        self._waiting.append(delivery)
         try:
             await asyncio.wait({self._task}, timeout=self._give_up_at(delivery) - loop.time())
             if self._task.cancelled():  # by another who gave it up before it began
                 return Report(Outcome.NO_LANE)
             return self._task.result() if self._task.done() else self._give_up()
         finally:
-            self._waiting -= 1
+            self._waiting.remove(delivery)
             if not self._waiting and not self._task.done():
                 self._was_left = True
                 self._leave()
@@ -95,10 +96,18 @@ class _Run(ABC):
 
     async def _main(self) -> Report:
         try:
-            async with ThreadSensitiveContext(executor=self._borrower):
-                return await self._run()
+            with _span_of(self.delivery):
+                async with ThreadSensitiveContext(executor=self._borrower):
+                    return await self._run()
         finally:
             self._borrower.release()
+
+    def _conclude(self, report: Report, error: BaseException | None = None) -> Report:
+        """Tell of the run in the name of the first delivery that still waits for it."""
+        waiting = next(iter(self._waiting), None)
+        _describe(report.outcome, error)
+        tell(waiting or self.delivery, report, error, late=waiting is None)
+        return replace(report, told=waiting)
 
     @abstractmethod
     async def _run(self) -> Report: ...
@@ -120,18 +129,12 @@ class _Run(ABC):
             del _runs[self._key]
 
     def _when_done(self, task: asyncio.Task[Report]) -> None:
-        name, task_id = self._key[1:]
-        if task.cancelled() or task.exception() or not self._was_left:
+        is_over = task.cancelled() or task.exception() or not self._was_left
+        if is_over or not task.result().outcome.is_acknowledged:
             self._forget()
-            return
-        outcome = task.result().outcome
-        logger.info("Task %s %s after its push was given up: id=%s", name, outcome.word, task_id)
-        if outcome.is_acknowledged:
-            # Nobody was answered yet; the redelivery shall be, without a second run.
+        else:  # Nobody was answered yet; the redelivery shall be, without a second run.
             self._shrink()
             task.get_loop().call_later(REMEMBERED, self._forget)
-        else:
-            self._forget()
 
 
 class _CoroutineRun(_Run):
@@ -148,12 +151,12 @@ class _CoroutineRun(_Run):
         except BaseException as error:
             if self._is_stopped(error):
                 raise
-            report = attempt.fail(error, timed_out=timeout.expired())
-            if attempt.is_plain:  # Django's logger takes the traceback from this handler
+            report = self._conclude(*attempt.fail(error, timed_out=timeout.expired()))
+            if attempt.is_whole:  # Django's logger takes the traceback from this handler
                 await _atell(task_finished, attempt)
                 return report
         else:
-            report = attempt.succeed(value)
+            report = self._conclude(*attempt.succeed(value))
         await _atell(task_finished, attempt)
         return report
 
@@ -183,12 +186,12 @@ class _SyncRun(_Run):
         except BaseException as error:
             if self._is_stopped(error):
                 raise
-            report = attempt.fail(error)
-            if attempt.is_plain:  # Django's logger takes the traceback from this handler
+            report = self._conclude(*attempt.fail(error))
+            if attempt.is_whole:  # Django's logger takes the traceback from this handler
                 _tell(task_finished, attempt)
                 return report
         else:
-            report = attempt.succeed(value)
+            report = self._conclude(*attempt.succeed(value))
         _tell(task_finished, attempt)
         return report
 
@@ -214,6 +217,24 @@ class _SyncRun(_Run):
         with self._deciding:
             is_first, self._is_decided = not self._is_decided, True
             return is_first
+
+
+def _span_of(delivery: Delivery) -> AbstractContextManager[None]:
+    attributes: dict[str, str | int] = {
+        "asgi_tasks.task.id": delivery.message.task_id,
+        "asgi_tasks.task.name": delivery.route.name,
+        "code.function.name": delivery.route.task.module_path,
+        "messaging.gcp_pubsub.message.delivery_attempt": delivery.attempt,
+        "messaging.message.id": delivery.message_id,
+    }
+    return tracing.processing(delivery.subscription, delivery.attributes, attributes)
+
+
+def _describe(outcome: Outcome, error: BaseException | None) -> None:
+    """In the span of the run."""
+    tracing.note({"asgi_tasks.outcome": outcome.word})
+    if outcome is not Outcome.SUCCEEDED:
+        tracing.fail(outcome.word, error)
 
 
 def _fingerprint(message: TaskMessage) -> bytes:

@@ -11,14 +11,18 @@ import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import ContextVar
 from typing import Any
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import TransactionManagementError
+
+from . import metrics
+from .metrics import LaneUse
 
 logger = logging.getLogger("asgi_tasks")
 
@@ -82,6 +86,7 @@ class Lanes:
 
     def __init__(self, size: int) -> None:
         self._lock = threading.Lock()
+        self._size = size
         self._free = [Lane(number) for number in reversed(range(size))]
         self._waiting: deque[Borrower] = deque()
 
@@ -104,6 +109,11 @@ class Lanes:
                 lane.users.discard(borrower)
                 if lane in self._free and not lane.users:
                     self._wake(lane)
+
+    def use(self) -> LaneUse:
+        """How busy they are just now."""
+        idle = len(self._free)
+        return LaneUse(used=self._size - idle, idle=idle, waiting=len(self._waiting))
 
     def _choose(self, borrower: Borrower) -> Lane:
         # Otherwise the last one, so that light traffic stays on few connections.
@@ -153,26 +163,35 @@ def run_tidily[T](call: Callable[[], T]) -> T:
     Raise TransactionLeftOpen if it left a transaction open. That is rolled back, so to take
     the call for done would lose its work.
     """
+    blocks = _count_blocks()
     try:
         result = call()
     except BaseException:
-        _mend_connections()
+        _mend_connections(blocks)
         raise
-    if aliases := _mend_connections():
+    if aliases := _mend_connections(blocks):
         message = f"A transaction was left open, and rolled back: {', '.join(aliases)}. It cannot "
         raise TransactionLeftOpen(f"{message}outlive its call: use transaction.atomic().")
     return result
 
 
-def _mend_connections() -> list[str]:
+def _count_blocks() -> dict[str, int]:
+    """The blocks of transaction.atomic() around a call, by alias: those of a test, never others."""
+    return {c.alias: len(c.atomic_blocks) for c in connections.all(initialized_only=True)}
+
+
+def _mend_connections(blocks: Mapping[str, int]) -> list[str]:
     """In a lane's thread: end and close what the next call cannot use.
 
     Return where a transaction was left open.
     """
-    return [c.alias for c in connections.all(initialized_only=True) if _mend(c)]
+    opened = connections.all(initialized_only=True)
+    return [c.alias for c in opened if _mend(c, blocks.get(c.alias, 0))]
 
 
-def _mend(connection: BaseDatabaseWrapper) -> bool:
+def _mend(connection: BaseDatabaseWrapper, blocks: int) -> bool:
+    if blocks:
+        return _leave_blocks(connection, blocks)
     is_left_open = False
     try:
         if is_left_open := _is_left_open(connection):
@@ -183,6 +202,14 @@ def _mend(connection: BaseDatabaseWrapper) -> bool:
         del connections[connection.alias]
         with suppress(Exception):
             connection.close()
+    return is_left_open
+
+
+def _leave_blocks(connection: BaseDatabaseWrapper, blocks: int) -> bool:
+    """Roll back all but the first so many blocks. Whether there were more."""
+    is_left_open = len(connection.atomic_blocks) > blocks
+    while len(connection.atomic_blocks) > blocks:
+        connection.atomic_blocks[-1].__exit__(TransactionLeftOpen, TransactionLeftOpen(), None)
     return is_left_open
 
 
@@ -232,11 +259,18 @@ def _renew_connections(*, is_shared: bool = False) -> None:
             logger.exception("Database connection %r could not be closed", connection.alias)
 
 
-@functools.cache
 def get_lanes(size: int) -> Lanes:
-    """The lanes of this process."""
-    return Lanes(size)
+    """The lanes of this process, unless a test has put others in their place."""
+    return replacement.get() or _make_lanes(size)
 
 
+@functools.cache
+def _make_lanes(size: int) -> Lanes:
+    lanes = Lanes(size)
+    metrics.observe_lanes(lanes.use)
+    return lanes
+
+
+replacement: ContextVar[Lanes | None] = ContextVar("asgi_tasks.lanes", default=None)
 # The threads stay behind with the parent.
-os.register_at_fork(after_in_child=get_lanes.cache_clear)
+os.register_at_fork(after_in_child=_make_lanes.cache_clear)

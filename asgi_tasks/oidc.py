@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils.crypto import constant_time_compare
 
+from . import metrics
 from .exceptions import InvalidMessage, PermissionDenied, Unauthenticated, Unavailable
 from .messages import load_json
 
@@ -163,12 +164,14 @@ class Certificates:
             self._by_key, life = await _download(self._url)
             self._fresh_until = self._clock() + life
             self._next_fetch = self._clock() + min(life, REFETCH_INTERVAL)
+            metrics.count_certificates_fetch()
         except Exception as error:
             # While the keys are fresh it was for the sake of an unknown one.
             fresh_for = self._fresh_until - self._clock()
             pause = max(RETRY_INTERVAL, min(fresh_for, REFETCH_INTERVAL))
             self._next_fetch = self._clock() + pause
             logger.warning("Certificates could not be fetched from %s: %r", self._url, error)
+            metrics.count_certificates_fetch(error)
         finally:
             if self._fetching is asyncio.current_task():  # else another loop's is under way
                 self._fetching = None

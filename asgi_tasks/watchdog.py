@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from traceback import StackSummary, walk_stack
 
+from . import metrics
+
 logger = logging.getLogger("asgi_tasks")
 
 INTERVAL = 0.2  # seconds between two ticks, and between two looks
@@ -63,6 +65,7 @@ class _Watch:
     def _tick(self) -> None:
         now = time.monotonic()
         stood, self._ticked = now - self._ticked, now
+        metrics.record_lag(stood - INTERVAL)
         if stood > PATIENCE:
             logger.warning(
                 "The event loop was blocked for %.1f s. Now running: %s", stood, self._running()

@@ -4,9 +4,11 @@ import os
 
 import dj_database_url
 
+from asgi_tasks.logs import cloud_logging
+
 from .settings import *  # noqa: F403
 from .settings import MIDDLEWARE, VAR, sqlite_database
-from .settings_base import with_static_files
+from .settings_base import email_settings, with_static_files
 
 # Google's clients read this variable themselves.
 EMULATOR = os.environ.setdefault("PUBSUB_EMULATOR_HOST", "127.0.0.1:8085")
@@ -35,6 +37,8 @@ else:
 MIDDLEWARE = with_static_files(MIDDLEWARE)
 WHITENOISE_USE_FINDERS = True  # straight from the source, without collectstatic
 
+globals().update(email_settings("filebased", file_path=VAR / "mail"))
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -48,3 +52,5 @@ LOGGING = {
         "django.channels.server": {"level": "WARNING"},  # a line for each push otherwise
     },
 }
+if os.environ.get("LOG_FORMAT") == "json":  # as in production
+    LOGGING = cloud_logging("gyrinx-local", loggers={"asgi_tasks": {"level": "DEBUG"}})

@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
+from asgi_tasks.logs import cloud_logging
+
 from .settings_base import *  # noqa: F403
 from .settings_base import (
     EMAIL_TIMEOUT_SECONDS,
@@ -108,17 +110,4 @@ SESSION_COOKIE_SECURE = True
 CSRF_COOKIE_SECURE = True
 CSRF_TRUSTED_ORIGINS = ["{0.scheme}://{0.netloc}".format(urlsplit(ENV["TASKS_SERVICE_URL"]))]
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{levelname} {name} {message}", "style": "{"}},
-    "handlers": {
-        "stdout": {
-            "class": "logging.StreamHandler",
-            "stream": "ext://sys.stdout",
-            "formatter": "line",
-        }
-    },
-    "root": {"handlers": ["stdout"], "level": "INFO"},
-    "loggers": {"django": {"handlers": ["stdout"], "level": "INFO", "propagate": False}},
-}
+LOGGING = cloud_logging(ENV["GCP_PROJECT_ID"], level=os.environ.get("LOG_LEVEL", "INFO"))

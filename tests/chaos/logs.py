@@ -7,7 +7,7 @@ SUSPICIOUS = re.compile(
     r"|Traceback|ResourceWarning|Task was destroyed"
 )
 # A task that fails is told of with its traceback.
-EXPECTED = re.compile(r'"message": "Task (\S+ [a-z ]+: id=|id=\S+ path=\S+ state=FAILED)')
+EXPECTED = re.compile(r'"message": "Task \S+ [A-Za-z ]+ in \d+ ms[a-z ]*: id=')
 
 
 def suspicious_lines(paths):

@@ -166,7 +166,7 @@ def test_verdicts_add_up():
 
 
 def test_log_of_an_error_of_ours_is_suspicious(tmp_path):
-    expected = '{"message": "Task wait failed: id=1", "exception": "Traceback ..."}'
+    expected = '{"message": "Task wait failed in 12 ms: id=1", "stack_trace": "Traceback ..."}'
     ours = '{"message": "Push not answered for by its task: an error in asgi_tasks or its set-up"}'
     log = tmp_path / "server.log"
     log.write_text("\n".join((expected, ours, "Traceback (most recent call last):")))

@@ -9,8 +9,8 @@ import pytest
 from google.pubsub_v1 import types
 
 from asgi_tasks import TaskRoute
-from asgi_tasks.attempts import Outcome
 from asgi_tasks.conf import BackendOptions
+from asgi_tasks.deliveries import Outcome
 from asgi_tasks.emulator import cli
 from asgi_tasks.emulator.api.calls import CALLS
 from asgi_tasks.emulator.broker.faults import Fault, Kind

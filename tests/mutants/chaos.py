@@ -21,9 +21,9 @@ MUTANTS = [
     ),
     Mutant(
         guard="a task that failed is not acknowledged",
-        file="asgi_tasks/attempts.py",
-        old='    FAILED = ("failed", 500)',
-        new='    FAILED = ("failed", 204)',
+        file="asgi_tasks/deliveries.py",
+        old='    FAILED = ("failed", logging.ERROR, 500)',
+        new='    FAILED = ("failed", logging.ERROR, 204)',
         tests=KILLS,
     ),
 ]

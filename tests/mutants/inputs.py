@@ -209,11 +209,12 @@ MUTANTS = [
         'does not take these arguments: {error}"',
         LOGS.format("argument"),
     ),
-    dispatch(
-        "a result is logged as JSON",
-        "json.dumps(result)[:RES",
-        "str(result)[:RES",
-        LOGS.format("result"),
+    Mutant(
+        guard="a result is logged as JSON",
+        file="asgi_tasks/deliveries.py",
+        old="json.dumps(report.result)[:RES",
+        new="str(report.result)[:RES",
+        tests=LOGS.format("result"),
     ),
     dispatch(
         "the method is logged escaped",
@@ -227,10 +228,11 @@ MUTANTS = [
         "{method!r}",
         "tests/security/test_logs.py -k method",
     ),
-    dispatch(
-        "no argument is logged",
-        '"outcome": outcome,\n',
-        '"outcome": outcome,\n        "called": delivery.message.args,\n',
-        LOGS.format("argument"),
+    Mutant(
+        guard="no argument is logged",
+        file="asgi_tasks/deliveries.py",
+        old='"outcome": outcome.word,\n',
+        new='"outcome": outcome.word,\n        "called": delivery.message.args,\n',
+        tests=LOGS.format("argument"),
     ),
 ]

@@ -129,7 +129,7 @@ async def test_traceback_of_a_failed_task_shows_its_error_and_no_argument(client
     case = Case(name="", status=500, body=call("raise_it", "lines"))
     await answer(client, case)
     [error] = [r for r in log.records if (r.name, r.levelname) == ("asgi_tasks", "ERROR")]
-    assert error.getMessage().startswith("Task raise_it failed: id=")
+    assert error.getMessage().startswith("Task raise_it failed in ")
     assert "ValueError: first" in logging.Formatter().format(error)
 
 

@@ -461,7 +461,7 @@ async def test_client_leaves_and_the_coroutine_is_cancelled(client, perform, lin
     await connection.wait(LONG)
     assert await connection.receive_nothing()
     [(level, line)] = lines()
-    assert level == "INFO"
+    assert level == "WARNING"
     assert line.startswith("Task act was interrupted in ")
 
 
@@ -503,16 +503,18 @@ async def test_server_that_cancels_the_connection_is_obeyed_after_a_503(token, p
     ("do", "word", "level"),
     [
         (lambda: None, "succeeded", "INFO"),
-        (raises(Discard()), "discarded", "INFO"),
-        (raises(ValueError()), "failed", "INFO"),
+        (raises(Discard()), "discarded", "WARNING"),
+        (raises(ValueError()), "failed", "ERROR"),
+        (object, "result is not JSON", "ERROR"),
     ],
-    ids=["success", "discard", "failure"],
+    ids=["success", "discard", "failure", "result"],
 )
-async def test_one_info_line_a_delivery(client, perform, caplog, name, do, word, level):
+async def test_delivery_is_one_line(client, perform, caplog, name, do, word, level):
     caplog.set_level(logging.INFO, "asgi_tasks")
     message = make_message(name, perform(do))
     await client.push(make_body(message, attempt=3))
-    (record,) = [r for r in caplog.records if (r.name, r.levelname) == ("asgi_tasks", level)]
+    (record,) = [r for r in caplog.records if r.name == "asgi_tasks"]
+    assert record.levelname == level
     facts = {"task_name": name, "task_id": message.task_id, "message_id": "1234567890"}
     facts |= {"attempt": 3, "outcome": word}
     assert {key: vars(record)[key] for key in facts} == facts

@@ -1,5 +1,6 @@
 import asyncio
 import logging
+import re
 import threading
 import uuid
 from concurrent.futures import Future
@@ -15,8 +16,9 @@ from django.tasks.signals import task_finished, task_started
 from django.utils.translation import gettext_lazy
 
 from asgi_tasks import Discard, TaskRoute, execution
-from asgi_tasks.attempts import Delivery, Outcome
 from asgi_tasks.backends import PubSubBackend
+from asgi_tasks.conf import get_options
+from asgi_tasks.deliveries import Delivery, Outcome
 from asgi_tasks.execution import GRACE, execute
 from asgi_tasks.lanes import Borrower, Lanes, TransactionLeftOpen
 from tests.pushes import make_message
@@ -64,8 +66,12 @@ class Stage:
         return Delivery(
             route=TaskRoute(task, **route),
             message=make_message(task.name, key),
+            message_id="1",
+            subscription="projects/p/subscriptions/s",
+            attributes={},
             attempt=attempt,
             received=asyncio.get_running_loop().time(),
+            options=get_options("default"),
             backend="default",
             sender=PubSubBackend,
         )
@@ -397,7 +403,7 @@ async def test_discard_is_one_warning_line_with_the_traceback(stage, caplog, tas
     (line,) = [r for r in caplog.records if r.name == "asgi_tasks"]
     assert line.levelname == "WARNING"
     assert str(line.exc_info[1]) == "nothing to do"
-    assert f"discarded: id={delivery.message.task_id}" in line.getMessage()
+    assert f": id={delivery.message.task_id} " in line.getMessage()
 
 
 @both_kinds
@@ -746,8 +752,8 @@ async def test_end_of_a_run_whose_push_left_is_logged(stage, caplog):
     gate.open()
     await stage.settled()
     (line,) = [r.getMessage() for r in caplog.records if r.name == "asgi_tasks"]
-    task_id = delivery.message.task_id
-    assert line == f"Task act_sync succeeded after its push was given up: id={task_id}"
+    rest = f"ms after its push was given up: id={delivery.message.task_id} message=1 attempt=1"
+    assert re.fullmatch(rf"Task act_sync succeeded in \d+ {rest} result=.*", line)
 
 
 async def test_redelivery_after_a_failure_nobody_was_told_of_runs_again(stage):

@@ -1,5 +1,6 @@
 """tests.site's settings for a site that is killed, locked out of its database and lied to."""
 
+from asgi_tasks.logs import cloud_logging
 from tests.site.settings import *  # noqa: F403
 from tests.site.settings import DATABASES, INSTALLED_APPS, TASKS
 
@@ -14,10 +15,4 @@ TASKS["default"]["OPTIONS"] |= {
     "routes": "tests.chaos.site.task_routes",
     "publish_timeout": 2,
 }
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"lines": {"()": "tests.chaos.site.logs.JsonLines"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "lines"}},
-    "root": {"handlers": ["console"], "level": "INFO"},
-}
+LOGGING = cloud_logging("chaos")

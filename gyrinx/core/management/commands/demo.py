@@ -21,13 +21,14 @@ TIME_TO_SETTLE = 120
 WHAT_TO_TRY = """
 Open {site} and
 
-  - sign up: send_welcome_email runs, and the e-mail is in {server_log}
+  - sign up: send_welcome_email runs, and the e-mail is in {mail}
   - log out, and in as demo, password demo, who has gangs and a campaign already
   - open a gang and change a fighter: recalculate_list_costs works out the gang's rating
   - open the campaign and export a report: generate_campaign_report writes the PDF
 
 Each line below is a task: published to Pub/Sub's emulator, then pushed to the site with a signed
-token, run, and answered. {emulator} shows the same from the emulator's side.
+token, run, and answered. {emulator} shows the same from the emulator's side, and
+{server_log} what the site says of it, as JSON for Cloud Logging.
 Ctrl-C stops everything.
 """
 
@@ -90,6 +91,7 @@ class Command(BaseCommand):
             "GYRINX_VAR": str(var),
             "TASKS_SERVICE_URL": site,
             "PUBSUB_EMULATOR_HOST": emulator,
+            "LOG_FORMAT": "json",
         }
         with Children(logs, environ) as children:
             start(children, site, emulator, storm.OPTIONS if self.storm else ())
@@ -100,9 +102,11 @@ class Command(BaseCommand):
             elif once:
                 self.play_once(children, site, record)
             else:
-                server_log = os.path.relpath(children.log("server"))
                 what = WHAT_TO_TRY.format(
-                    site=site, emulator=f"http://{emulator}/", server_log=server_log
+                    site=site,
+                    emulator=f"http://{emulator}/",
+                    server_log=os.path.relpath(children.log("server")),
+                    mail=os.path.relpath(var / "mail"),
                 )
                 self.stdout.write(what)
                 self.show_until_stopped(children, record)
