@@ -33,6 +33,7 @@ def cloud_logging(
 ) -> dict[str, Any]:
     """The setting LOGGING of a site on Cloud Run: JSON on stdout, one line a delivery.
 
+    Django's e-mails to ADMINS are off: Error Reporting groups errors and sends its own.
     ``level`` is the least that is shown; at "DEBUG" there is a line for each enqueue, too.
     ``loggers`` are more of LOGGING's loggers, or other ones than the two here.
     """

@@ -4,6 +4,8 @@ import os
 
 import dj_database_url
 
+from asgi_tasks.logs import cloud_logging
+
 SECRET_KEY = "tests-only"  # not secret: nothing here is reachable from outside
 USE_TZ = True
 ALLOWED_HOSTS = ["127.0.0.1", "testserver"]
@@ -46,3 +48,5 @@ LOGGING = {
     # Daphne's command gives the root logger a handler too.
     "loggers": {"asgi_tasks": {"handlers": ["console"], "level": "INFO", "propagate": False}},
 }
+if os.environ.get("TESTS_LOGGING") == "cloud":
+    LOGGING = cloud_logging("tests", loggers={"asgi_tasks": {"level": "DEBUG"}})

@@ -17,5 +17,7 @@ task_routes = [
     TaskRoute(tasks.give_up),
     TaskRoute(tasks.leave),
     TaskRoute(tasks.return_object),
+    TaskRoute(tasks.log),
+    TaskRoute(tasks.log_sync),
     TaskRoute(tasks.echo, signed=False),
 ]

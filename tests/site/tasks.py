@@ -1,9 +1,11 @@
 """Tasks of every kind, for the tests."""
 
 import asyncio
+import logging
 import sys
 import time
 
+from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 from django.db import connection
 from django.tasks import task
@@ -11,6 +13,8 @@ from django.tasks import task
 from asgi_tasks import Discard
 
 from .effects import record
+
+logger = logging.getLogger("tests.site")
 
 
 @task
@@ -102,6 +106,17 @@ async def leave():
 def return_object():
     record("return_object")
     return object()
+
+
+@task
+async def log(text):
+    await sync_to_async(logger.info)("%s, in a thread", text)
+    logger.warning("%s, on the loop", text)
+
+
+@task
+def log_sync(text):
+    logger.info("%s, in a lane", text)
 
 
 @task

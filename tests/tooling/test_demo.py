@@ -1,14 +1,18 @@
 """`manage.py demo`: a real emulator, a real Daphne, and nothing left of them."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+from collections import defaultdict
 
 import pytest
 
+from asgi_tasks.testing import Emulator
+from gyrinx.demo.visitor import play
 from tests.processes import free_port, running
 
 COLUMNS = ["task", "task", "id", "enqueued", "pushed", "finished", "ms", "attempt"]
@@ -66,6 +70,23 @@ def test_storm_ends_with_every_task_settled(demo, ack_deadlines):
     assert int(failed) + int(doubled) > 0
     assert last == "Every task has ended, in success or among the dead letters."
     assert session_of(process) == {}
+
+
+def test_log_of_the_site_is_json_in_which_each_task_is_found_by_its_id(demo, ports, tmp_path):
+    process = demo(*ports)
+    process.wait_for(READY)
+    play(f"http://127.0.0.1:{ports[1]}", "reader")
+    emulator = Emulator(f"127.0.0.1:{ports[3]}")
+    emulator.wait_until_settled()
+    process.stop(signal.SIGTERM)
+    text = (tmp_path / "demo" / "server.log").read_text()
+    lines = [json.loads(line) for line in text.splitlines()]
+    ways = defaultdict(list)
+    for line in lines:
+        if line["logger"] == "asgi_tasks" and "task_id" in line:
+            ways[line["task_id"]].append(line["outcome"])
+    assert len(ways) >= 5
+    assert set(map(tuple, ways.values())) == {("enqueued", "succeeded")}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

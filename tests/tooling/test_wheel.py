@@ -1,6 +1,7 @@
 """The distribution: the library alone, typed, with its licence."""
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -56,10 +57,17 @@ def test_metadata_names_the_pythons_and_the_dependencies(wheel):
     }
 
 
-def test_pytest_is_an_extra(wheel):
+def test_what_only_some_need_is_an_extra(wheel):
     metadata = Parser().parsestr(wheel.read("asgi_tasks-0.1.0.dist-info/METADATA").decode())
-    assert metadata.get_all("Provides-Extra") == ["pytest"]
-    assert "pytest>=8; extra == 'pytest'" in metadata.get_all("Requires-Dist")
+    required = metadata.get_all("Requires-Dist")
+    extras = dict(re.findall(r"^([\w-]+)>=[\d.]+; extra == '(\w+)'$", "\n".join(required), re.M))
+    assert extras == {
+        "python-json-logger": "logs",
+        "google-cloud-monitoring": "monitoring",
+        "opentelemetry-api": "otel",
+        "pytest": "pytest",
+    }
+    assert set(metadata.get_all("Provides-Extra")) == set(extras.values())
 
 
 def test_pytest_finds_the_fixtures_of_an_installed_wheel(wheel, tmp_path):
