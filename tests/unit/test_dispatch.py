@@ -245,6 +245,17 @@ async def test_push_is_refused(client, lines, body, status):
     assert line.startswith(f"Push refused with {status}: ")
 
 
+async def test_line_of_a_refused_push_tells_which_message_it_was(client, caplog):
+    message = make_message("act", "too", "many")
+    await client.push(make_body(message, attempt=3))
+    (record,) = [r for r in caplog.records if r.name == "asgi_tasks"]
+    facts = {"task_name": "act", "task_id": message.task_id, "message_id": "1234567890"}
+    facts |= {"attempt": 3, "outcome": "refused", "status": 400}
+    assert {key: vars(record)[key] for key in facts} == facts
+    assert record.subscription.endswith("-act-sub")
+    assert f"task_id={message.task_id}" in record.getMessage()
+
+
 @pytest.mark.parametrize(
     ("claims", "status"),
     [
