@@ -86,7 +86,8 @@ def test_log_of_the_site_is_json_in_which_each_task_is_found_by_its_id(demo, por
         if line["logger"] == "asgi_tasks" and "task_id" in line:
             ways[line["task_id"]].append(line["outcome"])
     assert len(ways) >= 5
-    assert set(map(tuple, ways.values())) == {("enqueued", "succeeded")}
+    # A push may overtake the answer that confirms its enqueue.
+    assert {tuple(sorted(way)) for way in ways.values()} == {("enqueued", "succeeded")}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
