@@ -128,13 +128,13 @@ def _find_foreign_routes(table: RouteTable, alias: str) -> Iterable[Problem]:
 
 
 def _find_unrouted_tasks(table: RouteTable, alias: str) -> Iterable[Problem]:
-    for task in _installed_tasks():
+    for task in installed_tasks():
         if task.backend == alias and task not in table:
             hint = f"Add TaskRoute({task.name}) to {describe(table.options.routes)}."
             yield Problem("asgi_tasks.E009", f"{task.module_path} has no route.", hint)
 
 
-def _installed_tasks() -> Iterator[AnyTask]:
+def installed_tasks() -> Iterator[AnyTask]:
     """The tasks in the `tasks` modules of the installed apps, each function once."""
     seen = set()
     for app in apps.get_app_configs():

@@ -1,6 +1,5 @@
 """What task_pause and task_resume share."""
 
-import difflib
 from abc import abstractmethod
 from argparse import ArgumentParser
 from collections.abc import Iterable, Iterator
@@ -11,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from asgi_tasks.backends import require_backend
 from asgi_tasks.exceptions import ProvisioningError, TaskNotFound
+from asgi_tasks.management.names import unknown_task
 from asgi_tasks.provisioning import Pair, PubSubAdmin, Subscription, desired, reporting
 from asgi_tasks.provisioning.resources import short
 from asgi_tasks.routes import RouteTable
@@ -59,13 +59,7 @@ def _pairs(table: RouteTable, name: str) -> Iterator[Pair]:
     try:
         route = table.resolve(name)
     except TaskNotFound:
-        raise CommandError(_unknown(table, name)) from None
+        names = [each for route in table for each in route.names]
+        raise CommandError(unknown_task(name, names)) from None
     wanted = {table.subscription(each) for each in route.names}
     return (pair for pair in desired(table).routes if pair.subscription.name in wanted)
-
-
-def _unknown(table: RouteTable, name: str) -> str:
-    names = sorted(each for route in table for each in route.names)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"Did you mean {near[0]!r}?" if near else f"The names are: {', '.join(names)}."
-    return f"No task is named {name!r}. {hint}"

@@ -2,13 +2,13 @@
 
 import inspect
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from asgi_tasks.capacity import Kind, retry_horizon
-from asgi_tasks.provisioning import Action, Chain, Change, Plan, PubSubAdmin, desired, plan
+from asgi_tasks.provisioning import Action, Change, Plan, PubSubAdmin, desired, plan
 from asgi_tasks.provisioning.pausing import paused_since
 from asgi_tasks.routes import DEAD_LETTER, RouteTable, TaskRoute, topic_id
 
@@ -71,13 +71,14 @@ def _state(table: RouteTable, found: Plan, name: str) -> Iterator[str]:
     if paused:
         yield f"paused since {paused[0]}"
     if chain:
-        yield from _drift(chain)
+        yield from drift(chain.changes)
     elif not paused:
         yield AS_IT_SHOULD_BE
 
 
-def _drift(chain: Chain) -> Iterator[str]:
-    for change in chain.changes:
+def drift(changes: Iterable[Change]) -> Iterator[str]:
+    """How a topic and its subscription differ from what the route says, each in a few words."""
+    for change in changes:
         if change.action == Action.CREATE:
             yield f"no {change.kind}"
         elif change.action == Action.BLOCKED:

@@ -20,6 +20,7 @@ class Context:
     project_id: str
     caller: str = SOMEBODY  # a member of IAM
     push_account: str = ""
+    api: str = API  # whose calls these are
 
 
 class CallFailed(ProvisioningError):
@@ -44,8 +45,8 @@ def refused(
 ) -> CallFailed:
     """The failure that a PERMISSION_DENIED stands for, with what helps."""
     if error.reason == "SERVICE_DISABLED" or "has not been used in project" in error.message:
-        command = f"gcloud services enable {API} --project={context.project_id}"
-        return _failed(error, action, f"the API {API}", [command])
+        command = f"gcloud services enable {context.api} --project={context.project_id}"
+        return _failed(error, action, f"the API {context.api}", [command])
     named = (error.metadata or {}).get("permission")
     missing = [named] if named else list(permissions)
     if ACT_AS in missing and ACT_AS in error.message:
@@ -56,9 +57,10 @@ def refused(
 
 def grant_commands(grant: Grant, context: Context) -> list[str]:
     """What to give to somebody who may set IAM policies."""
-    who = f"--member={grant.member} --role={grant.role}"
-    if kind(grant.resource) == "topics":
-        of = f"gcloud pubsub topics add-iam-policy-binding {short(grant.resource)}"
+    who = f"--member={grant.member or context.caller} --role={grant.role}"
+    if kind(grant.resource) == "topics" or not grant.member:
+        on = kind(grant.resource)
+        of = f"gcloud pubsub {on} add-iam-policy-binding {short(grant.resource)}"
         return [f"{of} --project={context.project_id} {who}"]
     return [f"gcloud projects add-iam-policy-binding {context.project_id} {who}"]
 
@@ -77,7 +79,10 @@ def _role_command(permission: str, context: Context) -> str:
             f"gcloud iam service-accounts add-iam-policy-binding {context.push_account} "
             f"--member={context.caller} --role=roles/iam.serviceAccountUser"
         )
-    role = "roles/pubsub.admin" if permission.endswith("IamPolicy") else "roles/pubsub.editor"
+    if permission.startswith("monitoring."):
+        role = "roles/monitoring.viewer"
+    else:
+        role = "roles/pubsub.admin" if permission.endswith("IamPolicy") else "roles/pubsub.editor"
     return (
         f"gcloud projects add-iam-policy-binding {context.project_id} "
         f"--member={context.caller} --role={role}"

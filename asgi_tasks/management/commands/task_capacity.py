@@ -1,7 +1,7 @@
 import json
 import math
-from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Callable, Iterator, Mapping
+from argparse import ArgumentParser
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -12,6 +12,7 @@ from django.db import connections
 from asgi_tasks.backends import get_backend
 from asgi_tasks.capacity import Estimate, Service, estimate
 from asgi_tasks.exceptions import TaskNotFound
+from asgi_tasks.management.arguments import number_from
 from asgi_tasks.management.routes import kind_of
 from asgi_tasks.management.tables import duration, number, table
 from asgi_tasks.routes import RouteTable
@@ -27,8 +28,17 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add = parser.add_argument
-        seconds, count, count_from_1 = _number(float, 0), _number(int, 0), _number(int, 1)
-        add("--task-seconds", type=_number(float, 0.001), required=True, help="how long a run is")
+        seconds, count, count_from_1 = (
+            number_from(float, 0),
+            number_from(int, 0),
+            number_from(int, 1),
+        )
+        add(
+            "--task-seconds",
+            type=number_from(float, 0.001),
+            required=True,
+            help="how long a run is",
+        )
         add("--concurrency", type=count_from_1, default=80, help="Cloud Run's (default: 80)")
         add("--max-instances", type=count_from_1, default=5, help="Cloud Run's (default: 5)")
         add("--route", help="the task's name: gives its kind and its deadlines")
@@ -53,7 +63,7 @@ class Command(BaseCommand):
         add("--message-bytes", type=count_from_1, default=1000, help="(default: 1000)")
         add(
             "--push-quota",
-            type=_number(float, 1),
+            type=number_from(float, 1),
             default=30,
             help="MB a second that Pub/Sub pushes for the project (default: 30)",
         )
@@ -72,19 +82,6 @@ class Command(BaseCommand):
         if not options["json"]:
             for warning in result.warnings:
                 self.stdout.write(self.style.WARNING(f"! {warning}"))
-
-
-def _number[N: (int, float)](kind: Callable[[str], N], low: float) -> Callable[[str], N]:
-    def parse(text: str) -> N:
-        try:
-            value = kind(text)
-        except ValueError:
-            raise ArgumentTypeError(f"{text!r} is not a number") from None
-        if not low <= value < math.inf:
-            raise ArgumentTypeError(f"{text} is not a number from {low:g} up")
-        return value
-
-    return parse
 
 
 def _service(options: Mapping[str, Any]) -> Service:
