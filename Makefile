@@ -4,7 +4,8 @@ ARGS =
 LOWEST = 1
 BIN = .venv/bin
 SCRIPTS = requirements/*.sh docker/*.sh .ci/run
-CHECKS = lint format types imports django deploy migrations shell docker lock-files
+CHECKS = lint format types imports django deploy migrations shell docker lock-files docs
+SPHINX = $(BIN)/python -m sphinx --fail-on-warning --nitpicky --quiet --fresh-env -d .cache/docs
 
 # Stand-ins that let the production settings load: nothing is contacted.
 PRODUCTION = DJANGO_SETTINGS_MODULE=gyrinx.settings_prod \
@@ -14,12 +15,14 @@ PRODUCTION = DJANGO_SETTINGS_MODULE=gyrinx.settings_prod \
 	TASKS_SERVICE_ACCOUNT=pubsub-invoker@gyrinx-check.iam.gserviceaccount.com \
 	EMAIL_HOST=localhost
 
-.PHONY: help demo test check check-image audit mutants chaos fuzz bench bench-pages bench-flood lock clean setup setup-lowest setup-bench $(CHECKS:%=check-%)
+.PHONY: help demo test check docs docs-links check-image audit mutants chaos fuzz bench bench-pages bench-flood lock clean setup setup-lowest setup-bench $(CHECKS:%=check-%)
 
 help:
 	@echo 'make demo    the site, Pub/Sub and every task on this machine (ARGS=--once: by itself, then a table)'
 	@echo 'make test    all tests, on the newest and on the oldest dependencies (LOWEST=0: the newest only)'
-	@echo 'make check   lint, types, import rules, Django checks, shell scripts, Dockerfile'
+	@echo 'make check   lint, types, import rules, Django checks, shell scripts, Dockerfile, documentation'
+	@echo 'make docs    the documentation as a site, in build/docs'
+	@echo 'make docs-links   ask every link of the documentation that leads elsewhere (a network; not a part of check)'
 	@echo 'make check-image   the Dockerfile, carried out in a bare Debian (root, debootstrap and a network)'
 	@echo 'make audit   advisories about what the image holds (a network; not a part of check)'
 	@echo 'make mutants   take each guard out of a copy: a test has to notice (ARGS=word: only some)'
@@ -29,7 +32,7 @@ help:
 	@echo 'make bench-pages, make bench-flood   the same of pages beside pushes, and of pushes beside strangers'
 	@echo 'make lock    recompile requirements/*.txt (ARGS=--upgrade: newest versions)'
 	@echo 'make clean   remove what make and the tools left here'
-	@echo 'ARGS=... goes to the tool behind demo, test, chaos, fuzz, bench and lock; PYTHON=... chooses the Python.'
+	@echo 'ARGS=... goes to the tool behind demo, test, docs-links, chaos, fuzz, bench and lock; PYTHON=... chooses the Python.'
 
 setup:
 	@sh requirements/setup.sh dev .venv
@@ -76,6 +79,14 @@ check-docker:
 	@$(BIN)/hadolint Dockerfile
 check-lock-files:
 	@! grep -n '://' requirements/*.txt
+check-docs:
+	@rm -rf build/docs && $(SPHINX) -b html docs build/docs
+
+docs: setup check-docs
+	@echo 'docs: build/docs/index.html'
+
+docs-links: setup
+	@$(SPHINX) -b linkcheck docs build/docs-links $(ARGS)
 
 audit: setup
 	@$(BIN)/uv tool run pip-audit --strict --disable-pip --require-hashes -r requirements/site.txt $(ARGS)

@@ -36,7 +36,9 @@ def test_setting_of_the_page_works():
 def test_queries_ask_for_fields_that_lines_have():
     [example] = map(json.loads, blocks("json"))
     known = example.keys() | {"status", "subscription", "result"}
-    asked = {field for query in blocks("text") for field in re.findall(r"jsonPayload\.(\w+)", query)}
+    asked = {
+        field for query in blocks("text") for field in re.findall(r"jsonPayload\.(\w+)", query)
+    }
     assert asked >= {"task_id", "task_name", "outcome", "attempt", "duration_ms", "status"}
     assert asked <= known
 

@@ -14,7 +14,10 @@ from pathlib import Path
 from . import Mutant
 from .found import ROOT, find_mutants
 
-COPIED = ("asgi_tasks", "tests", "gyrinx", "docker", "manage.py", "pyproject.toml")
+COPIED = (
+    *("asgi_tasks", "tests", "gyrinx", "docker", "docs", "manage.py", "pyproject.toml"),
+    *("Makefile", "cloudbuild.yaml", "README.md", "CHANGELOG.md", "SECURITY.md"),
+)
 TIME_LIMIT = 300  # seconds; a test that hangs has noticed
 NOTICED, HUNG, UNNOTICED = "noticed", "noticed (hung)", "UNNOTICED"
 

@@ -32,6 +32,10 @@ def plan(lowest: bool) -> list[Run]:
         # These are about make and the wheel, whatever is installed.
         names = ("deploy_scripts", "deployment", "run", "setup", "wheel")
         others = [f"--ignore=tests/tooling/test_{name}.py" for name in names]
+        # The documentation's tools are in .venv alone.
+        others += [f"--ignore=tests/docs/test_{name}.py" for name in ("site", "site_browser")]
+        # So is the type checker.
+        others += ["--ignore=tests/typing"]
         # Minutes of faults: what differs with the versions, the server's limits show.
         others += ["--ignore=tests/reliability", "tests/reliability/test_server_limits.py"]
         runs.append(Run("library-lowest", python, (*library, *others)))
