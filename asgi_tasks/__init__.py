@@ -13,6 +13,7 @@ from .exceptions import (
 )
 
 if TYPE_CHECKING:
+    from .conf import PubSubOptions
     from .routes import TaskRoute
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "EnqueueRefused",
     "EnqueueUnconfirmed",
     "InvalidArguments",
+    "PubSubOptions",
     "RouteNotFound",
     "TaskRoute",
 ]
@@ -33,4 +35,8 @@ def __getattr__(name: str) -> Any:
         from .routes import TaskRoute
 
         return TaskRoute
+    if name == "PubSubOptions":
+        from .conf import PubSubOptions
+
+        return PubSubOptions
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

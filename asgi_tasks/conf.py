@@ -5,7 +5,7 @@ import functools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Required, TypedDict
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -33,6 +33,26 @@ class InvalidConfiguration(ImproperlyConfigured):
         super().__init__(
             "; ".join(f"{problem.message} ({problem.id})" for problem in self.problems)
         )
+
+
+class PubSubOptions(TypedDict, total=False):
+    """TASKS[alias]["OPTIONS"], for editors and type checkers; BackendOptions says what each is."""
+
+    project_id: Required[str]
+    routes: Required[str]
+    service_url: Required[str]
+    push_service_account: Required[str]
+    environment: str
+    topic_prefix: str
+    push_path: str
+    push_audience: str
+    certs_url: str
+    publish_timeout: float
+    threads: int
+    signing_key: str | Sequence[str]
+    max_message_bytes: int
+    service_timeout: float
+    log_results: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

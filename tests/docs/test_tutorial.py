@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.processes import ROOT, free_port, running
+from tests.sockets import refuse_sockets
 
 PAGE = ROOT / "docs" / "tutorial" / "add-a-task.md"
 BLOCK = re.compile(r"(?P<before>[^\n]*)\n\n```(?P<kind>\w*)\n(?P<text>.*?)```", re.DOTALL)
@@ -97,6 +98,7 @@ def test_tutorial_works(copy):
         reader.follow(after[0])
         task_id = reader.output.split()[1]
         process.wait_for(rf"find_deadliest_fighter +{task_id} +attempt 1 +204 ")
+    reader.env["PYTHONPATH"] = str(refuse_sockets(copy / "offline"))
     for block in after[1:]:
         reader.follow(block)
 

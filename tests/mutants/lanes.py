@@ -55,7 +55,7 @@ MUTANTS = [
     ),
     lanes(
         "a forked child has lanes of its own",
-        "os.register_at_fork(after_in_child=get_lanes.cache_clear)",
+        "os.register_at_fork(after_in_child=_make_lanes.cache_clear)",
         "",
         "forked",
     ),
@@ -105,13 +105,13 @@ MUTANTS = [
     # In which state it is left
     lanes(
         "a call that leaves a transaction open has failed",
-        "    if aliases := _mend_connections():",
-        "    if aliases := _mend_connections()[:0]:",
+        "    if aliases := _mend_connections(blocks):",
+        "    if aliases := _mend_connections(blocks)[:0]:",
         "leaves_a_transaction_open",
     ),
     lanes(
         "what a failed call left is mended too",
-        "    except BaseException:\n        _mend_connections()\n        raise",
+        "    except BaseException:\n        _mend_connections(blocks)\n        raise",
         "    except BaseException:\n        raise",
         "its_own",
     ),

@@ -1,0 +1,1 @@
+"""A site whose tests are like those of any site; tests/integration/testing/test_strangers.py."""

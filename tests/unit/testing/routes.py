@@ -1,0 +1,4 @@
+from asgi_tasks import TaskRoute
+from tests.site import tasks
+
+task_routes = [TaskRoute(tasks.add)]
