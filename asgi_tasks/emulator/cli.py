@@ -48,8 +48,8 @@ def _add_behaviour(parser: argparse.ArgumentParser) -> None:
         type=_factor,
         default=1.0,
         metavar="X",
-        help="multiplies retry delays and push backoff: 0.01 makes 10 s a tenth of one "
-        "(%(default)s)",
+        help="multiplies retry delays, push backoff and the wait of an empty pull: 0.01 makes 10 s "
+        "a tenth of one (%(default)s)",
     )
     parser.add_argument(
         "--push-window",

@@ -48,7 +48,7 @@ class Grant:
 
     resource: str  # its full name
     role: str
-    member: str
+    member: str  # empty: whoever runs this
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

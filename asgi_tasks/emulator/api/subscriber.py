@@ -68,7 +68,8 @@ class SubscriberApi:
         if request.max_messages < 1:
             raise InvalidArgument("max_messages: must be at least 1.")
         limit = min(request.max_messages, MAX_PULLED)
-        patience = 0.0 if request.return_immediately else PULL_WAIT
+        wait = PULL_WAIT * self._broker.time_factor
+        patience = 0.0 if request.return_immediately else wait
         leases = await self._leases(subscription, limit, patience)
         return types.PullResponse.pb()(
             received_messages=[messages.write(subscription, lease) for lease in leases]

@@ -55,6 +55,11 @@ class Broker:
         self._changed: dict[str, None] = {}  # subscriptions that may have something to push
         self._timers = Timers()
 
+    @property
+    def time_factor(self) -> float:
+        """What multiplies delays."""
+        return self._timing.factor
+
     def reset(self) -> None:
         """Forget everything but which message ids were given out."""
         self.policies.clear()
