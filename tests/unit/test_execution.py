@@ -808,10 +808,17 @@ async def test_joiner_with_the_earlier_deadline_is_answered_by_it(stage, task):
 
 
 async def test_same_id_of_two_tasks_are_two_runs(stage):
-    one, other = stage.deliver(act, lambda: "one"), stage.deliver(act_sync, lambda: "other")
+    gate = Gate()
+    one, other = stage.deliver(act_sync, gate.wait), stage.deliver(act, lambda: "other")
+    running = stage.start(one)
+    await gate.entered()
     message = replace(other.message, task_id=one.message.task_id)
-    reports = await asyncio.gather(stage.run(one), stage.run(replace(other, message=message)))
-    assert [report.result for report in reports] == ["one", "other"]
+    assert (await stage.run(replace(other, message=message))).result == "other"
+    redelivery = stage.start(_again(one))  # still joins its own
+    await stage.drained()
+    gate.open()
+    assert [(await run).result for run in (running, redelivery)] == ["through"] * 2
+    assert gate.runs == 1
 
 
 @both_kinds
