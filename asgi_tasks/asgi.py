@@ -28,8 +28,8 @@ class PushEndpoint:
     if the options or the routes are wrong: such a server had better not start.
     """
 
-    def __init__(self, application: Application) -> None:
-        self.application = application
+    def __init__(self, application: Callable[[Any, Any, Any], Awaitable[None]]) -> None:
+        self.application: Application = application  # of whatever types its own author chose
         if backend := get_backend():
             get_route_table(backend.alias)
 

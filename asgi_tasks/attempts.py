@@ -15,15 +15,12 @@ from django.tasks.base import TaskError
 from django.utils.json import normalize_json
 
 from .deliveries import Delivery, Outcome, Report
-from .exceptions import Discard
+from .exceptions import Discard, TracebackCut
 from .lanes import TransactionLeftOpen
 from .signals import AnyResult
 
 TRACEBACK_CHARACTERS = 64_000  # of a longer one the beginning and the end are kept
-
-
-class TracebackCut(Exception):
-    """Stands in the log for an error that is too long to be shown, or that fails to show itself."""
+GAP = "\n[...]\n"
 
 
 class Ending(NamedTuple):
@@ -99,7 +96,7 @@ class Attempt:
         traceback, self.is_whole = _describe(error)
         self.result.errors.append(TaskError(exception_class_path=path, traceback=traceback))
         self._end(TaskResultStatus.FAILED, None)
-        return Ending(Report(outcome), error if self.is_whole else TracebackCut(traceback))
+        return Ending(Report(outcome), error if self.is_whole else TracebackCut(traceback, error))
 
     def _end(self, status: TaskResultStatus, value: Any) -> None:
         # Frozen for their readers; Django's own backends set them the same way.
@@ -124,8 +121,8 @@ def _describe(error: BaseException) -> tuple[str, bool]:
         return f"{kind}, which cannot be shown: {type(failure).__name__}\n", False
     if len(traceback) <= TRACEBACK_CHARACTERS:
         return traceback, True
-    half = TRACEBACK_CHARACTERS // 2
-    return f"{traceback[:half]}\n[...]\n{traceback[-half:]}", False
+    half = (TRACEBACK_CHARACTERS - len(GAP)) // 2
+    return f"{traceback[:half]}{GAP}{traceback[-half:]}", False
 
 
 def _connects(error: BaseException) -> bool:

@@ -196,7 +196,7 @@ def _is_url(value: Any) -> bool:
 def _is_keys(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return bool(value) and all(isinstance(key, str) and key for key in value)
-    return isinstance(value, str)
+    return isinstance(value, str) and bool(value)
 
 
 def _is_origin(value: Any) -> bool:
@@ -221,7 +221,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "certs_url": (_is_url, _URL),
     "publish_timeout": (_is_number(0.1, 600), "0.1 to 600 seconds"),
     "threads": (_is_integer(1, 1000), "a whole number from 1 to 1000"),
-    "signing_key": (_is_keys, "a string, or a list of strings of which the first signs"),
+    "signing_key": (_is_keys, "a string, not empty, or a list of such: the first signs"),
     "max_message_bytes": (_is_integer(1_000, 9_900_000), "1,000 to 9,900,000 bytes"),
     "service_timeout": (_is_number(1, 3600), "1 to 3600 seconds"),
     "log_results": (lambda value: isinstance(value, bool), "True or False"),

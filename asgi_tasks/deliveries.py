@@ -11,6 +11,7 @@ from typing import Any
 
 from . import metrics
 from .conf import BackendOptions
+from .exceptions import TracebackCut
 from .messages import TaskMessage
 from .routes import TaskRoute
 
@@ -36,6 +37,11 @@ class Outcome(enum.Enum):
         self.word = word
         self.level = level
         self.status = status
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether spans and figures show an error. Discard is what the task wanted."""
+        return self not in (Outcome.SUCCEEDED, Outcome.DISCARDED)
 
     @property
     def is_acknowledged(self) -> bool:
@@ -80,7 +86,6 @@ class Report:
 
     outcome: Outcome
     result: Any = None
-    told: Delivery | None = None  # the one whose line the run has written
 
 
 def tell(
@@ -102,11 +107,20 @@ def tell(
         line += " result=%(result)s"
     logger.log(outcome.level, line, fields, extra=fields, exc_info=error)
     if (listener := listening.get()) and not late:
-        listener(delivery, report, error)
+        listener(delivery, report, error.error if isinstance(error, TracebackCut) else error)
     if not late:
         metrics.count_delivery(
-            subscription=delivery.subscription, outcome=outcome.word, seconds=seconds, error=error
+            subscription=delivery.subscription,
+            outcome=outcome.word,
+            seconds=seconds,
+            error_type=_error_type(outcome, error),
         )
+
+
+def _error_type(outcome: Outcome, error: BaseException | None) -> str:
+    if not outcome.is_failure:
+        return ""
+    return metrics.type_of(error) if error else outcome.word
 
 
 # Who is told as well, of the deliveries in its context: a test.

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from . import current, metrics
 from .backends import PubSubBackend
 from .conf import BackendOptions
-from .deliveries import Delivery, Outcome, Report, tell
+from .deliveries import Delivery
 from .exceptions import (
     BodyTooLarge,
     BodyTooSlow,
@@ -77,14 +77,7 @@ async def _receive(
 
 
 async def _run(delivery: Delivery) -> int:
-    try:
-        report = await execute(delivery, get_lanes(delivery.options.threads))
-    except asyncio.CancelledError:
-        tell(delivery, Report(Outcome.INTERRUPTED))
-        raise
-    if report.told is not delivery:
-        tell(delivery, report)
-    return report.outcome.status
+    return (await execute(delivery, get_lanes(delivery.options.threads))).outcome.status
 
 
 def _known(delivery: Delivery, headers: Mapping[str, str]) -> AbstractContextManager[None]:

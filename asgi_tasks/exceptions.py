@@ -41,6 +41,14 @@ class EnqueueUnconfirmed(EnqueueError):
         self.task_id = task_id
 
 
+class TracebackCut(AsgiTasksError):
+    """Stands in the log for an error that is too long to be shown, or that fails to show itself."""
+
+    def __init__(self, traceback: str, error: BaseException) -> None:
+        super().__init__(traceback)
+        self.error = error
+
+
 class ProvisioningError(AsgiTasksError):
     """Pub/Sub could not be read or changed; the cause is chained."""
 

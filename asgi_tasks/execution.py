@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from typing import ClassVar
 
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.dispatch import Signal
@@ -23,6 +24,7 @@ from .attempts import Attempt
 from .deliveries import Delivery, Outcome, Report, tell
 from .lanes import Borrower, Lanes, TransactionLeftOpen, run_tidily
 from .messages import TaskMessage
+from .tracing import DeliverySpan
 from .watchdog import watching
 
 logger = logging.getLogger("asgi_tasks")
@@ -45,11 +47,24 @@ async def execute(delivery: Delivery, lanes: Lanes) -> Report:
         kind = _CoroutineRun if inspect.iscoroutinefunction(delivery.route.task.func) else _SyncRun
         run = _runs[key] = kind(key, delivery, lanes)
         run.start()
-    return await run.wait(delivery)
+        waiting = run.wait(delivery)
+    else:
+        waiting = run.join(delivery)
+    try:
+        report = await waiting
+    except asyncio.CancelledError:
+        if not run.has_told(delivery):
+            tell(delivery, Report(Outcome.INTERRUPTED))
+        raise
+    if not run.has_told(delivery):
+        tell(delivery, report)
+    return report
 
 
 class _Run(ABC):
     """A task under way, and those who wait for it."""
+
+    _given_up: ClassVar[Outcome]  # of who waits, when another has cancelled it
 
     def __init__(self, key: _Key, delivery: Delivery, lanes: Lanes) -> None:
         self.delivery = delivery
@@ -57,8 +72,12 @@ class _Run(ABC):
         self._borrower = Borrower(lanes)
         self._waiting: list[Delivery] = []
         self._was_left = False
+        self._choosing = threading.Lock()  # who tells of a delivery: the run, or who waits for it
+        self._concluded: Report | None = None
+        self._told: Delivery | None = None  # the one whose line the run has written
         self._fingerprint = b""  # of the message, once that itself is not needed any more
         self._task: asyncio.Task[Report]
+        self._span = DeliverySpan()
 
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._main())
@@ -70,14 +89,41 @@ class _Run(ABC):
         self._waiting.append(delivery)
         try:
             await asyncio.wait({self._task}, timeout=self._give_up_at(delivery) - loop.time())
-            if self._task.cancelled():  # by another who gave it up before it began
-                return Report(Outcome.NO_LANE)
-            return self._task.result() if self._task.done() else self._give_up()
+            if self._task.cancelled():
+                return Report(self._given_up)
+            if self._task.done():
+                return self._task.result()
+            if concluded := self._stop_waiting(delivery):  # only Django's receivers still run
+                return concluded
+            report = self._give_up()
+            self._tell_span(delivery, report.outcome)
+            return report
+        except asyncio.CancelledError:
+            self._tell_span(delivery, Outcome.INTERRUPTED)
+            raise
         finally:
-            self._waiting.remove(delivery)
+            self._stop_waiting(delivery)
             if not self._waiting and not self._task.done():
                 self._was_left = True
                 self._leave()
+
+    async def join(self, delivery: Delivery) -> Report:
+        """See wait(). The run's own span is of the delivery that began it."""
+        with _span_of(delivery, self._span) as span:
+            report = await self.wait(delivery)
+            span.tell(report.outcome.word, is_failure=report.outcome.is_failure)
+            return report
+
+    def has_told(self, delivery: Delivery) -> bool:
+        """Whether the run has written the line of this delivery."""
+        return self._told is delivery
+
+    def _stop_waiting(self, delivery: Delivery) -> Report | None:
+        """How the run has ended, if it has; if not, it will not tell of this delivery."""
+        with self._choosing:
+            if delivery in self._waiting:
+                self._waiting.remove(delivery)
+            return self._concluded
 
     def is_of(self, message: TaskMessage) -> bool:
         """Whether this is the run of that message."""
@@ -92,11 +138,12 @@ class _Run(ABC):
         return Report(Outcome.TIMED_OUT)
 
     def _leave(self) -> None:
-        self._task.cancel()
+        if self._concluded is None:
+            self._task.cancel()
 
     async def _main(self) -> Report:
         try:
-            with _span_of(self.delivery):
+            with _span_of(self.delivery) as self._span:
                 async with ThreadSensitiveContext(executor=self._borrower):
                     return await self._run()
         finally:
@@ -104,10 +151,17 @@ class _Run(ABC):
 
     def _conclude(self, report: Report, error: BaseException | None = None) -> Report:
         """Tell of the run in the name of the first delivery that still waits for it."""
-        waiting = next(iter(self._waiting), None)
-        _describe(report.outcome, error)
+        with self._choosing:
+            waiting = self._told = next(iter(self._waiting), None)
+            self._concluded = report
+        self._span.tell(report.outcome.word, error, is_failure=report.outcome.is_failure)
         tell(waiting or self.delivery, report, error, late=waiting is None)
-        return replace(report, told=waiting)
+        return report
+
+    def _tell_span(self, delivery: Delivery, outcome: Outcome) -> None:
+        """The push that began the run is answered before the run has ended."""
+        if delivery is self.delivery:
+            self._span.tell(outcome.word)
 
     @abstractmethod
     async def _run(self) -> Report: ...
@@ -123,6 +177,7 @@ class _Run(ABC):
         message = self.delivery.message
         self._fingerprint = _fingerprint(message)
         self.delivery = replace(self.delivery, message=replace(message, args=[], kwargs={}))
+        self._told = None
 
     def _forget(self) -> None:
         if _runs.get(self._key) is self:
@@ -139,6 +194,8 @@ class _Run(ABC):
 
 class _CoroutineRun(_Run):
     """A coroutine task, on the event loop."""
+
+    _given_up = Outcome.INTERRUPTED
 
     async def _run(self) -> Report:
         attempt = Attempt(self.delivery)
@@ -167,6 +224,8 @@ class _SyncRun(_Run):
     It is decided once, by whoever comes first: its thread starts it, or the last who waits for a
     lane prevents it. After that it runs to its end, or never.
     """
+
+    _given_up = Outcome.NO_LANE
 
     def __init__(self, key: _Key, delivery: Delivery, lanes: Lanes) -> None:
         super().__init__(key, delivery, lanes)
@@ -219,7 +278,11 @@ class _SyncRun(_Run):
             return is_first
 
 
-def _span_of(delivery: Delivery) -> AbstractContextManager[None]:
+def _span_of(
+    delivery: Delivery, joined: DeliverySpan | None = None
+) -> AbstractContextManager[DeliverySpan]:
+    if not tracing.is_loaded():
+        return tracing.NO_SPAN
     attributes: dict[str, str | int] = {
         "asgi_tasks.task.id": delivery.message.task_id,
         "asgi_tasks.task.name": delivery.route.name,
@@ -227,14 +290,7 @@ def _span_of(delivery: Delivery) -> AbstractContextManager[None]:
         "messaging.gcp_pubsub.message.delivery_attempt": delivery.attempt,
         "messaging.message.id": delivery.message_id,
     }
-    return tracing.processing(delivery.subscription, delivery.attributes, attributes)
-
-
-def _describe(outcome: Outcome, error: BaseException | None) -> None:
-    """In the span of the run."""
-    tracing.note({"asgi_tasks.outcome": outcome.word})
-    if outcome is not Outcome.SUCCEEDED:
-        tracing.fail(outcome.word, error)
+    return tracing.processing(delivery.subscription, delivery.attributes, attributes, joined)
 
 
 def _fingerprint(message: TaskMessage) -> bytes:

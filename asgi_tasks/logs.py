@@ -1,4 +1,4 @@
-"""Log lines for Google Cloud: one JSON object each, as Cloud Logging takes them from stdout.
+"""Log lines for Google Cloud: one JSON object each, as Cloud Logging takes them from Cloud Run.
 
 Needs the extra ``logs`` (python-json-logger). https://cloud.google.com/logging/docs/structured-logging
 """
@@ -11,9 +11,14 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Final
 
-from pythonjsonlogger.json import JsonFormatter
+try:
+    from pythonjsonlogger.json import JsonFormatter
+except ModuleNotFoundError as error:
+    hint = "asgi_tasks.logs needs the extra `logs`: pip install 'asgi-tasks[logs]'"
+    raise ModuleNotFoundError(hint, name=error.name) from error
 
 from . import current, tracing
+from .exceptions import TracebackCut
 
 # Characters; Cloud Logging takes 256 KB a line.
 LONGEST_TEXT: Final = 8_000
@@ -31,7 +36,9 @@ type ExcInfo = (
 def cloud_logging(
     project_id: str, *, level: str = "INFO", loggers: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """The setting LOGGING of a site on Cloud Run: JSON on stdout, one line a delivery.
+    """The setting LOGGING of a site on Cloud Run: JSON on stderr, one line a delivery.
+
+    Standard output is left to commands, whose output others may read; Cloud Run takes both.
 
     Django's e-mails to ADMINS are off: Error Reporting groups errors and sends its own.
     ``level`` is the least that is shown; at "DEBUG" there is a line for each enqueue, too.
@@ -42,13 +49,9 @@ def cloud_logging(
         "disable_existing_loggers": False,
         "formatters": {"cloud": {"()": "asgi_tasks.logs.CloudFormatter", "project_id": project_id}},
         "handlers": {
-            "stdout": {
-                "class": "logging.StreamHandler",
-                "stream": "ext://sys.stdout",
-                "formatter": "cloud",
-            }
+            "stderr": {"class": "logging.StreamHandler", "formatter": "cloud"},
         },
-        "root": {"handlers": ["stdout"], "level": level},
+        "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
             # Django's own handlers would repeat what the root logger shows.
             "django": {"handlers": [], "propagate": True},
@@ -78,10 +81,14 @@ class CloudFormatter(JsonFormatter):
             line = super().format(record)
         except Exception as error:  # what is logged may fail to show itself
             return _stand_in(record, type(error).__name__)
+        if len(line) > LONGEST_LINE:  # JSON writes some characters with twelve
+            line = json.dumps({name: _shorter(value) for name, value in json.loads(line).items()})
         return line if len(line) <= LONGEST_LINE else _stand_in(record, f"{len(line):,} characters")
 
     def formatException(self, ei: ExcInfo) -> str:  # noqa: N802 - logging's name
         """The traceback; the error's name alone if it fails to show itself."""
+        if isinstance(ei[1], TracebackCut):
+            return str(ei[1])
         try:
             return str(super().formatException(ei))
         except Exception as error:
@@ -94,14 +101,17 @@ class CloudFormatter(JsonFormatter):
         """What the line holds. Called by JsonFormatter."""
         found: dict[str, Any] = {}
         super().add_fields(found, record, message_dict)
-        found = {**current.fields(), **found}
-        trace = found.pop("trace", None)
+        running = dict(current.fields())
+        trace = str(running.pop("trace", ""))
+        if found.get("task_id", running.get("task_id")) != running.get("task_id"):
+            running = {}  # the line is of another task, such as one that is enqueued
         message = _cut(str(found.pop("message", "")), LONGEST_TEXT)
-        log_data |= {"severity": _severity(record), "time": _time(record), "message": message}
-        log_data |= {name: _bounded(name, value) for name, value in found.items()}
-        log_data |= {"logger": record.name, **self._trace(trace)}
+        ours = {"severity": _severity(record), "time": _time(record), "message": message}
+        theirs = {name: _bounded(name, value) for name, value in {**running, **found}.items()}
+        # Ours first, to be read; and once more, should somebody have given theirs such a name.
+        log_data |= ours | theirs | ours | {"logger": record.name, **self._trace(trace)}
 
-    def _trace(self, of_push: str | None) -> dict[str, Any]:
+    def _trace(self, of_push: str) -> dict[str, Any]:
         place, prefix = tracing.place(), f"projects/{self._project_id}/traces/"
         if place:
             return {
@@ -136,6 +146,10 @@ def _bounded(name: str, value: Any) -> Any:
             return _cut(str(value), longest)
         return json.loads(text) if len(text) <= longest else _cut(text, longest)
     return _cut(str(value), longest)
+
+
+def _shorter(value: Any) -> Any:
+    return _cut(value, LONGEST_TEXT) if isinstance(value, str) else value
 
 
 def _cut(text: str, longest: int) -> str:

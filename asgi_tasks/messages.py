@@ -222,7 +222,8 @@ def _text(document: dict[str, Any], key: str, pattern: re.Pattern[str]) -> str:
 def _timestamp(value: Any) -> datetime:
     try:
         timestamp = datetime.fromisoformat(value)
-    except (TypeError, ValueError) as error:
+        timestamp.astimezone(UTC)  # near the years 1 and 9999 there is none
+    except (TypeError, ValueError, OverflowError) as error:
         raise InvalidMessage("'enqueued_at' is not a date and time") from error
     if timestamp.tzinfo is None:
         raise InvalidMessage("'enqueued_at' has no time zone")

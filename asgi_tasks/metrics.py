@@ -5,11 +5,14 @@ has all names and attributes; those that begin with "messaging" are of
 https://opentelemetry.io/docs/specs/semconv/messaging/messaging-metrics/
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from .exceptions import TracebackCut
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import CallbackOptions, Meter, Observation
@@ -25,7 +28,7 @@ OF_LAGS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.
 
 
 class LaneUse(NamedTuple):
-    """How many lanes run a call, how many do not, and how many calls wait for one."""
+    """How many lanes run a call, how many do not, and how many runs wait for one."""
 
     used: int
     idle: int
@@ -35,41 +38,28 @@ class LaneUse(NamedTuple):
 def count_sent(*, topic: str, seconds: float, error_type: str) -> None:
     """An enqueue ended; the type is empty unless it failed or was cancelled."""
     if made := _instruments():
-        attributes = {**SYSTEM, **SEND, "messaging.destination.name": short(topic)}
+        attributes = {**SYSTEM, **SEND, **broker(), **of_topic(topic)}
         if error_type:
             attributes["error.type"] = error_type
         made.sent.add(1, attributes)
         made.send_time.record(seconds, attributes)
 
 
-@contextmanager
-def delivering(*, subscription: str, attempt: int, enqueued_at: datetime) -> Iterator[None]:
+def delivering(
+    *, subscription: str, attempt: int, enqueued_at: datetime
+) -> AbstractContextManager[None]:
     """A push is being answered for by its task."""
     made = _instruments()
-    if made is None:
-        yield
-        return
-    attributes = _subscription(subscription)
-    if attempt == 1:
-        waited = (datetime.now(UTC) - enqueued_at).total_seconds()
-        made.queue_time.record(max(0, waited), attributes)
-    else:
-        made.retries.add(1, attributes)
-    made.active.add(1, attributes)
-    try:
-        yield
-    finally:
-        made.active.add(-1, attributes)
+    return _delivering(made, subscription, attempt, enqueued_at) if made else _NOTHING
 
 
-def count_delivery(
-    *, subscription: str, outcome: str, seconds: float, error: BaseException | None
-) -> None:
-    """A delivery ended."""
+def count_delivery(*, subscription: str, outcome: str, seconds: float, error_type: str) -> None:
+    """A delivery ended; the type is empty unless it failed."""
     if made := _instruments():
-        attributes = {**PROCESS, **_subscription(subscription), "asgi_tasks.outcome": outcome}
-        if error:
-            attributes["error.type"] = type_of(error)
+        attributes = {**SYSTEM, **PROCESS, **of_subscription(subscription)}
+        attributes["asgi_tasks.outcome"] = outcome
+        if error_type:
+            attributes["error.type"] = error_type
         made.consumed.add(1, attributes)
         made.process_time.record(seconds, attributes)
 
@@ -100,7 +90,7 @@ def observe_lanes(use: Callable[[], LaneUse]) -> None:
 
 def type_of(error: BaseException) -> str:
     """The attribute error.type: the full name of the error's class."""
-    kind = type(error)
+    kind = type(error.error if isinstance(error, TracebackCut) else error)
     is_builtin = kind.__module__ == "builtins"
     return kind.__qualname__ if is_builtin else f"{kind.__module__}.{kind.__qualname__}"
 
@@ -108,6 +98,23 @@ def type_of(error: BaseException) -> str:
 def short(name: str) -> str:
     """The last part of a resource's full name."""
     return name.rpartition("/")[2]
+
+
+def broker() -> dict[str, str]:
+    """Where enqueues go."""
+    host = os.environ.get("PUBSUB_EMULATOR_HOST") or "pubsub.googleapis.com:443"
+    return {"server.address": host.rpartition(":")[0] or host}
+
+
+def of_topic(name: str) -> dict[str, str]:
+    """What is sent to."""
+    return {"messaging.destination.name": short(name)}
+
+
+def of_subscription(name: str) -> dict[str, str]:
+    """What is received from: to Google's conventions, that is a destination as well."""
+    name = short(name)
+    return {"messaging.destination.name": name, "messaging.destination.subscription.name": name}
 
 
 class _Instruments:
@@ -130,22 +137,39 @@ class _Instruments:
             "asgi_tasks.queue.duration", OF_WAITS, "Time from enqueue to the first push."
         )
         self.retries = count("asgi_tasks.retries", "{message}", "Deliveries after the first.")
-        self.refused = count("asgi_tasks.pushes.refused", "{push}", "Pushes refused.")
+        self.refused = count("asgi_tasks.refused_pushes", "{push}", "Pushes refused.")
         self.active = meter.create_up_down_counter(
-            "asgi_tasks.deliveries.active", "{message}", "Pushes not answered yet."
+            "asgi_tasks.active_deliveries", "{message}", "Pushes not answered yet."
         )
         self.certificates = count(
-            "asgi_tasks.certificates.fetches", "{fetch}", "Requests for Google's keys."
+            "asgi_tasks.certificate.fetches", "{fetch}", "Requests for Google's keys."
         )
         self.lag = histogram(
             "asgi_tasks.event_loop.lag", OF_LAGS, "Delay of the event loop while tasks run."
         )
         meter.create_observable_up_down_counter(
-            "asgi_tasks.lanes.count", [_count_lanes], "{lane}", "Lanes by state."
+            "asgi_tasks.lane.count", [_count_lanes], "{lane}", "Lanes by state."
         )
         meter.create_observable_up_down_counter(
-            "asgi_tasks.lanes.pending_calls", [_count_waiting], "{call}", "Calls without a lane."
+            "asgi_tasks.lane.pending_runs", [_count_waiting], "{run}", "Runs without a lane."
         )
+
+
+@contextmanager
+def _delivering(
+    made: _Instruments, subscription: str, attempt: int, enqueued_at: datetime
+) -> Iterator[None]:
+    attributes = {**SYSTEM, **of_subscription(subscription)}
+    if attempt == 1:
+        waited = (datetime.now(UTC) - enqueued_at).total_seconds()
+        made.queue_time.record(max(0, waited), attributes)
+    else:
+        made.retries.add(1, attributes)
+    made.active.add(1, attributes)
+    try:
+        yield
+    finally:
+        made.active.add(-1, attributes)
 
 
 def _instruments() -> _Instruments | None:
@@ -155,10 +179,6 @@ def _instruments() -> _Instruments | None:
 
         _made = _Instruments(metrics.get_meter("asgi_tasks"))
     return _made
-
-
-def _subscription(name: str) -> dict[str, Any]:
-    return {**SYSTEM, "messaging.destination.subscription.name": short(name)}
 
 
 def _count_lanes(options: "CallbackOptions") -> "Iterable[Observation]":
@@ -179,5 +199,6 @@ def _no_lanes() -> LaneUse:
     return LaneUse(used=0, idle=0, waiting=0)
 
 
+_NOTHING: Final = nullcontext()
 _made: _Instruments | None = None
 _lanes: Callable[[], LaneUse] = _no_lanes

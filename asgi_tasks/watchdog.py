@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import Context
 from traceback import StackSummary, walk_stack
 
 from . import metrics
@@ -48,7 +49,8 @@ class _Watch:
         self._thread = threading.get_ident()
         self._ticked = time.monotonic()
         self._warned = False
-        loop.call_later(INTERVAL, self._tick)
+        # In no context: the ticks are not of the delivery that happens to start them.
+        loop.call_later(INTERVAL, self._tick, context=Context())
 
     def look(self) -> None:
         """In the guard's thread: warn if the loop stands still, once."""

@@ -7,7 +7,7 @@ from tests.sites import running_site
 from tests.tokens import CertificatesServer, Signer
 
 # Where the library is installed, pytest finds it by its entry point.
-pytest_plugins = ["asgi_tasks.testing.plugin"]
+pytest_plugins = ["asgi_tasks.testing.plugin", "tests.telemetry"]
 
 
 @pytest.fixture(scope="module")

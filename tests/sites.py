@@ -78,13 +78,21 @@ def site_environment(emulator, folder, port, **variables):
 
 
 @contextmanager
-def running_site(emulator, folder, *, server="asgi_tasks.server", port=None, **variables):
+def running_site(
+    emulator,
+    folder,
+    *,
+    server="asgi_tasks.server",
+    application="tests.site.asgi:application",
+    port=None,
+    **variables,
+):
     """The site, migrated and provisioned, behind the emulator."""
     port = port or free_port()
     env = site_environment(emulator, folder, port, **variables)
     python("-m", "django", "migrate", "--verbosity", "0", env=env)
     python("-m", "django", "provision_tasks", env=env)
-    command = (sys.executable, "-m", server, "-p", port, "tests.site.asgi:application")
+    command = (sys.executable, "-m", server, "-p", port, application)
     with running(*command, env=env) as process:
         url = f"http://127.0.0.1:{port}"
         wait_until_listening(process, url)

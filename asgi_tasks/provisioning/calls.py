@@ -9,6 +9,9 @@ from typing import Any, Final
 from .problems import LOGIN, CallFailed, Conflict, Context, refused
 from .resources import Grant
 
+NO_EMULATOR: Final = (
+    ". Is the emulator of PUBSUB_EMULATOR_HOST running? Start it: python -m asgi_tasks.emulator"
+)
 CALL_TIMEOUT: Final = 60.0  # seconds, repeats included: quotas are per minute
 
 
@@ -17,9 +20,13 @@ def limits(timeout: float) -> dict[str, Any]:
     from google.api_core import exceptions as errors
     from google.api_core.retry import Retry, if_exception_type
 
-    again = if_exception_type(
+    passes = if_exception_type(
         errors.ResourceExhausted, errors.ServiceUnavailable, errors.InternalServerError
     )
+
+    def again(error: Exception) -> bool:
+        return passes(error) and not _is_emulator_away(error)
+
     retry = Retry(predicate=again, initial=0.2, maximum=15, timeout=timeout)
     return {"retry": retry, "timeout": timeout}
 
@@ -43,7 +50,15 @@ def explained(
     except errors.RetryError as error:
         raise CallFailed(f"Could not {action}: {error.cause or error}") from error
     except (errors.GoogleAPIError, GoogleAuthError) as error:
-        raise CallFailed(f"Could not {action}: {error}") from error
+        advice = NO_EMULATOR if _is_emulator_away(error) else ""
+        raise CallFailed(f"Could not {action}: {error}{advice}") from error
+
+
+def _is_emulator_away(error: Exception) -> bool:
+    """Whether nobody listens where the emulator should: that does not pass by itself."""
+    return (
+        bool(os.environ.get("PUBSUB_EMULATOR_HOST")) and "failed to connect" in str(error).lower()
+    )
 
 
 def _with_caller(context: Context) -> Context:

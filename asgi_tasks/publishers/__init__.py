@@ -28,8 +28,8 @@ async def publish(topic: str, data: bytes, attributes: dict[str, str], *, budget
     ``topic`` is a full resource name, ``budget`` the whole time for it in seconds.
     Raise PublishError.
     """
-    if _carrier is not None:
-        return _carrier(topic, data, attributes)
+    if _carriers:
+        return _carriers[-1](topic, data, attributes)
     try:
         publisher = await get_publisher()
     except Exception as error:
@@ -42,8 +42,8 @@ def publish_from_thread(
     topic: str, data: bytes, attributes: dict[str, str], *, budget: float
 ) -> str:
     """See publish(). Blocks the calling thread, which runs no event loop."""
-    if _carrier is not None:
-        return _carrier(topic, data, attributes)
+    if _carriers:
+        return _carriers[-1](topic, data, attributes)
     return _background.run(publish(topic, data, attributes, budget=budget), budget + GRACE)
 
 
@@ -53,15 +53,14 @@ def diverted(carrier: Carrier) -> Iterator[None]:
 
     It takes the topic, data and attributes; it returns the message's id or raises PublishError.
     """
-    global _carrier  # noqa: PLW0603
-    before, _carrier = _carrier, carrier
+    _carriers.append(carrier)
     try:
         yield
     finally:
-        _carrier = before
+        _carriers.remove(carrier)
 
 
-_carrier: Carrier | None = None
+_carriers: list[Carrier] = []  # the last one carries
 _background = BackgroundLoop()
 
 

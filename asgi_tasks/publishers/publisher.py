@@ -8,6 +8,7 @@ import os
 import random
 from collections import defaultdict, deque
 from collections.abc import AsyncGenerator, Iterator
+from contextvars import Context
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -87,7 +88,8 @@ class Publisher:
         )
         self._topics[topic].waiting.append(pending)
         # Soon, not now: whatever else this turn of the loop publishes joins the request.
-        self._loop.call_soon(self._send_waiting, topic)
+        # In no context: the connection is not of the task that happens to open it.
+        self._loop.call_soon(self._send_waiting, topic, context=Context())
         try:
             async with asyncio.timeout_at(pending.deadline):
                 return await pending.confirmed

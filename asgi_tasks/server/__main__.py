@@ -18,6 +18,7 @@ import sys
 from typing import Any, NoReturn
 
 import daphne.cli
+from django.core.exceptions import ImproperlyConfigured
 
 from .channel import Limits
 
@@ -74,6 +75,8 @@ class CommandLineInterface(daphne.cli.CommandLineInterface):
             if not f"{path}.".startswith(f"{error.name}."):
                 raise  # it is there, and imports what is not
             _refuse(f"there is no module {error.name!r}")
+        except ImproperlyConfigured as error:
+            _refuse(str(error))
         application = functools.reduce(_get, name.split("."), module)
         if application is None:
             _refuse(f"the module {path!r} has no {name!r}")

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django.tasks import Task
 from django.utils.json import normalize_json
 
 from ..routes import AnyTask
@@ -17,6 +18,7 @@ def arguments(task: AnyTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> 
     Raise TypeError if the task has no such parameter.
     """
     __tracebackhide__ = True
+    check_is_task(task)
     signature = inspect.signature(task.func)
     if task.takes_context:
         signature = signature.replace(parameters=list(signature.parameters.values())[1:])
@@ -29,6 +31,13 @@ def arguments(task: AnyTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> 
         is_mapping = signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD
         named |= value if is_mapping else {name: value}
     return {name: normalize_json(value) for name, value in named.items()}
+
+
+def check_is_task(task: object) -> None:
+    """Raise TypeError if it is none, such as the function itself or a name."""
+    __tracebackhide__ = True
+    if not isinstance(task, Task):
+        raise TypeError(f"{task!r} is not a task: give what @task made, not its function or name.")
 
 
 def includes(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:

@@ -60,6 +60,7 @@ class TaskOutbox(Sequence[AnyResult]):
 
     def for_task[**P, R](self, task: "Task[P, R]") -> "list[TaskResult[P, R]]":
         """What was enqueued of one task."""
+        calls.check_is_task(task)
         found = [result for result in self._results if result.task.func is task.func]
         return cast("list[TaskResult[P, R]]", found)
 

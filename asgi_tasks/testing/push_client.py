@@ -16,6 +16,7 @@ from django.utils.module_loading import import_string
 from ..asgi import Application
 from ..backends import require_backend
 from ..messages import TaskMessage, make_attributes
+from .calls import check_is_task
 from .identity import make_token
 from .pushing import Push, PushAnswer, Pusher
 
@@ -84,6 +85,7 @@ class PushClient:
         return await self._pusher.send(push, application, require_backend().config)
 
     def _make_push(self, task: "Task[..., Any]", args: list[Any], kwargs: dict[str, Any]) -> Push:
+        check_is_task(task)
         backend, changes = require_backend(), self._changes
         name = backend.routes.route_for(task).name
         message = TaskMessage(

@@ -114,9 +114,8 @@ class Pusher:
     def close(self) -> None:
         """Have them trust Google's tokens again."""
         for options, verifier in self._replaced.items():
-            del dispatch.verifiers[options]
-            if verifier is not None:
-                dispatch.verifiers[options] = verifier
+            if dispatch.verifiers.get(options) is verifier:
+                del dispatch.verifiers[options]  # another is made when it is needed
 
     async def send(
         self, push: Push, application: Application, options: BackendOptions
@@ -136,8 +135,8 @@ class Pusher:
 
     def _trust(self, options: BackendOptions) -> None:
         if options not in self._replaced:
-            self._replaced[options] = dispatch.verifiers.get(options)
-            dispatch.verifiers[options] = make_verifier(options)
+            self._replaced[options] = make_verifier(options)
+        dispatch.verifiers[options] = self._replaced[options]
 
 
 @contextmanager

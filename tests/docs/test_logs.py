@@ -12,6 +12,8 @@ from tests.processes import ROOT, python
 
 PAGE = (ROOT / "docs" / "how-to" / "read-the-logs.md").read_text()
 SITE = """
+import sys
+sys.stderr = sys.stdout  # what is read here
 import django
 from django.conf import settings
 {}

@@ -109,6 +109,14 @@ def test_line_of_a_failure_has_the_traceback_for_error_reporting(site):
         assert "\n" not in line["message"]
 
 
+def test_line_of_a_long_failure_is_cut_and_has_its_fields(site):
+    task_id = settled(site, "fail_at_length")
+    for line in lines(site, task_id=task_id, outcome="failed"):
+        assert line["stack_trace"].startswith("Traceback (most recent call last):\n")
+        assert "\n[...]\n" in line["stack_trace"]
+        assert len(line["stack_trace"]) < 65_000
+
+
 @pytest.mark.parametrize(
     ("task", "texts"),
     [("log", ["hello, in a thread", "hello, on the loop"]), ("log_sync", ["hello, in a lane"])],

@@ -37,9 +37,23 @@ MUTANTS = [
     Mutant(
         guard="a run is cancelled when the last who waits has left",
         file=EXECUTION,
-        old="    def _leave(self) -> None:\n        self._task.cancel()",
-        new="    def _leave(self) -> None:\n        pass",
+        old="        if self._concluded is None:\n            self._task.cancel()",
+        new="        pass",
         tests=f"{TESTS} -k last_waiter",
+    ),
+    Mutant(
+        guard="a run whose task has ended is not cancelled",
+        file=EXECUTION,
+        old="        if self._concluded is None:\n            self._task.cancel()",
+        new="        self._task.cancel()",
+        tests=f"{TESTS} -k receivers_run",
+    ),
+    Mutant(
+        guard="a task that ended in time is not timed out by its receivers",
+        file=EXECUTION,
+        old="if concluded := self._stop_waiting(delivery):",
+        new="if (concluded := self._stop_waiting(delivery)) and False:",
+        tests=f"{TESTS} -k slow_its_receivers",
     ),
     Mutant(
         guard="the same id in two loops are two runs",

@@ -71,8 +71,8 @@ MUTANTS = [
     messages("a time has a zone", "if timestamp.tzinfo is None:", "if False:"),
     messages(
         "a time is a text",
-        "except (TypeError, ValueError) as error:\n        raise InvalidMessage(\"'enqueued_at' is",
-        "except ValueError as error:\n        raise InvalidMessage(\"'enqueued_at' is",
+        "except (TypeError, ValueError, OverflowError) as error:",
+        "except (ValueError, OverflowError) as error:",
     ),
     messages(
         "a task's name cannot be a path", '"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}"', '"[^ ]{1,200}"'

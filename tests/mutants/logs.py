@@ -9,16 +9,16 @@ SITE = "tests/integration/test_logs.py"
 MUTANTS = [
     Mutant(
         guard="a delivery whose line the run has written is not told of again",
-        file="asgi_tasks/dispatch.py",
-        old="if report.told is not delivery:",
-        new="if True:",
+        file="asgi_tasks/execution.py",
+        old="    if not run.has_told(delivery):\n        tell(delivery, report)",
+        new="    tell(delivery, report)",
         tests="tests/unit/test_dispatch.py -k delivery_is_one_line",
     ),
     Mutant(
         guard="a delivery that joined a run is told of",
-        file="asgi_tasks/dispatch.py",
-        old="if report.told is not delivery:",
-        new="if report.told is None:",
+        file="asgi_tasks/execution.py",
+        old="    if not run.has_told(delivery):\n        tell(delivery, report)",
+        new="    pass",
         tests=f"{SITE} -k comes_twice",
     ),
     Mutant(
@@ -31,9 +31,30 @@ MUTANTS = [
     Mutant(
         guard="a task's own lines bear its id",
         file=LOGS,
-        old="found = {**current.fields(), **found}",
-        new="found = {**found}",
+        old="{**running, **found}.items()",
+        new="found.items()",
         tests=f"{SITE} -k lines_that_a_task_logs",
+    ),
+    Mutant(
+        guard="a line of another task does not bear the running one's attempt",
+        file=LOGS,
+        old="            running = {}  #",
+        new="            pass  #",
+        tests=f"{UNIT} -k another_task",
+    ),
+    Mutant(
+        guard="the severity is ours to say",
+        file=LOGS,
+        old="ours | theirs | ours |",
+        new="ours | theirs |",
+        tests=f"{UNIT} -k not_overwritten",
+    ),
+    Mutant(
+        guard="a line that JSON makes too long keeps its fields",
+        file=LOGS,
+        old="        if len(line) > LONGEST_LINE:  #",
+        new="        if False:  #",
+        tests=f"{UNIT} -k json_makes_too_long",
     ),
     Mutant(
         guard="lines outside of a delivery do not bear its id",

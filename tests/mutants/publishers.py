@@ -35,10 +35,17 @@ def backend(guard, old, new, tests, word):
 JOINED = [
     publisher(
         "what one turn of the loop publishes is joined",
-        "self._loop.call_soon(self._send_waiting, topic)",
+        "self._loop.call_soon(self._send_waiting, topic, context=Context())",
         "self._send_waiting(topic)",
         UNIT,
         "500_messages_at_once",
+    ),
+    publisher(
+        "a connection is not of the task that opens it",
+        "self._send_waiting, topic, context=Context())",
+        "self._send_waiting, topic)",
+        UNIT,
+        "task_that_opened",
     ),
     publisher(
         "four requests for a topic are under way at the most",

@@ -8,6 +8,7 @@ task_routes = [
     TaskRoute(tasks.fail_twice),
     TaskRoute(tasks.fail_twice_sync),
     TaskRoute(tasks.fail, max_delivery_attempts=5),
+    TaskRoute(tasks.fail_at_length, max_delivery_attempts=5),
     TaskRoute(tasks.wait, ack_deadline=60),
     TaskRoute(tasks.wait_sync, timeout=1),
     TaskRoute(tasks.query_and_wait),

@@ -50,6 +50,11 @@ def fail():
 
 
 @task
+def fail_at_length():
+    raise ValueError("at length " * 10_000)
+
+
+@task
 async def wait(seconds):
     record("wait")
     await asyncio.sleep(seconds)

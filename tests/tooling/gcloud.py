@@ -14,7 +14,7 @@ FAKE = """#!{python} -IS
 import json, os, sys
 folder, arguments = {folder!r}, sys.argv[1:]
 typed = " ".join(arguments)
-stdin = sys.stdin.read() if "--data-file=-" in arguments else None
+stdin = sys.stdin.read() if typed.count("-file=-") else None
 with open(f"{{folder}}/calls", "a") as calls:
     calls.write(json.dumps([typed, stdin]) + "\\n")
 for number, (part, answer) in enumerate(json.load(open(f"{{folder}}/answers"))):

@@ -2,9 +2,11 @@
 
 from typing import reveal_type
 
+from django.core.asgi import get_asgi_application
 from django.tasks import TaskContext, task
 
 from asgi_tasks import Discard, TaskRoute
+from asgi_tasks.asgi import PushEndpoint
 
 
 @task
@@ -23,6 +25,7 @@ def not_a_task() -> None:
     pass
 
 
+application = PushEndpoint(get_asgi_application())
 task_routes = [
     TaskRoute(send_receipt, ack_deadline=60, aliases=("mail_receipt",)),
     TaskRoute(ship, timeout=2.5, discard_on=(KeyError, ValueError), signed=True),

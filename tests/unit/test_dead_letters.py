@@ -1,3 +1,4 @@
+import errno
 from argparse import ArgumentTypeError
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -60,7 +61,13 @@ class TestLetter:
         letter = make_letter(**{f"{SOURCE}DeliveryCount": text})
         assert letter.delivery_attempts == count
 
-    @pytest.mark.parametrize("text", ["", "yesterday", "2026-11-22T22:10:05"])
+    @pytest.mark.parametrize(
+        "text",
+        [
+            *("", "yesterday", "2026-11-22T22:10:05"),
+            *("0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"),
+        ],
+    )
     def test_time_that_is_none_is_not_known(self, text):
         assert make_letter(**{f"{SOURCE}TopicPublishTime": text}).published_at is None
 
@@ -209,6 +216,49 @@ class TestCompleteFile:
         with pytest.raises(FileExistsError), complete_file(path, overwrite=False):
             path.write_text("theirs")
         assert [path.read_text() for path in tmp_path.iterdir()] == ["theirs"]
+
+    def test_link_stays_and_leads_to_the_new_file(self, tmp_path):
+        path, link = tmp_path / "file", tmp_path / "link"
+        path.write_text("old")
+        link.symlink_to(path)
+        with complete_file(link, overwrite=True) as file:
+            file.write("new")
+        assert link.readlink() == path
+        assert path.read_text() == "new"
+
+    def test_link_is_there_though_it_leads_nowhere(self, tmp_path):
+        link = tmp_path / "link"
+        link.symlink_to(tmp_path / "file")
+        with pytest.raises(FileExistsError), complete_file(link, overwrite=False) as file:
+            file.write("new")
+        assert list(tmp_path.iterdir()) == [link]
+
+
+@pytest.fixture
+def _without_links(monkeypatch):
+    """As on a file system that has no hard links, such as a mounted bucket."""
+
+    def link(*args, **options):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", link)
+
+
+@pytest.mark.usefixtures("_without_links")
+class TestCompleteFileWithoutLinks(TestCompleteFile):
+    """The same."""
+
+    def test_name_is_free_again_if_the_file_cannot_have_it(self, tmp_path, monkeypatch):
+        def rename(*args, **options):
+            raise OSError(errno.EIO, "Input/output error")
+
+        monkeypatch.setattr("os.replace", rename)
+        with (
+            pytest.raises(OSError, match="Input/output"),
+            complete_file(tmp_path / "f", overwrite=False),
+        ):
+            pass
+        assert list(tmp_path.iterdir()) == []
 
 
 class TestArguments:

@@ -751,9 +751,77 @@ async def test_end_of_a_run_whose_push_left_is_logged(stage, caplog):
     await _leave(stage, delivery, gate, "times out")
     gate.open()
     await stage.settled()
-    (line,) = [r.getMessage() for r in caplog.records if r.name == "asgi_tasks"]
+    (_, line) = [r.getMessage() for r in caplog.records if r.name == "asgi_tasks"]
     rest = f"ms after its push was given up: id={delivery.message.task_id} message=1 attempt=1"
     assert re.fullmatch(rf"Task act_sync succeeded in \d+ {rest} result=.*", line)
+
+
+@pytest.fixture
+def slow_receiver():
+    """A receiver of task_finished that waits until the test lets it go."""
+    gate = Gate()
+
+    def receive(**kwargs):
+        gate.wait()
+
+    task_finished.connect(receive)
+    yield gate
+    task_finished.disconnect(receive)
+
+
+@both_kinds
+async def test_task_that_ended_in_time_has_succeeded_however_slow_its_receivers(
+    stage, caplog, task, slow_receiver
+):
+    caplog.set_level(logging.INFO, "asgi_tasks")
+    delivery = stage.deliver(task, lambda: "done", timeout=0.2)
+    delivery = replace(delivery, received=delivery.received - (GRACE if task is act else 0))
+    report = await stage.run(delivery)
+    slow_receiver.open()
+    await stage.settled()
+    assert (report.outcome, report.result) == (Outcome.SUCCEEDED, "done")
+    assert len([r for r in caplog.records if r.name == "asgi_tasks"]) == 1
+
+
+@both_kinds
+async def test_client_that_leaves_while_receivers_run_cancels_nothing(
+    stage, caplog, task, slow_receiver
+):
+    caplog.set_level(logging.INFO, "asgi_tasks")
+    runs = []
+    delivery = stage.deliver(task, lambda: runs.append(1))
+    waiter = stage.start(delivery)
+    await slow_receiver.entered()
+    waiter.cancel()
+    await asyncio.wait([waiter])
+    late = replace(_again(delivery), received=delivery.received - 1000)
+    redelivery = await stage.run(late)
+    slow_receiver.open()
+    await stage.settled()
+    assert (redelivery.outcome, runs) == (Outcome.SUCCEEDED, [1])
+    outcomes = [r.outcome for r in caplog.records if r.name == "asgi_tasks"]
+    assert outcomes == ["succeeded", "succeeded"]
+
+
+async def test_joiner_of_a_coroutine_that_was_cancelled_is_told_of_an_interruption(stage):
+    entered, leave = asyncio.Event(), asyncio.Event()
+
+    async def do():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            entered.set()
+            await leave.wait()
+
+    delivery = stage.deliver(act, do)
+    first = stage.start(delivery)
+    await stage.drained()
+    first.cancel()
+    await entered.wait()
+    joiner = stage.start(_again(delivery))
+    await stage.drained()
+    leave.set()
+    assert (await joiner).outcome is Outcome.INTERRUPTED
 
 
 async def test_redelivery_after_a_failure_nobody_was_told_of_runs_again(stage):

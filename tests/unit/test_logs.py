@@ -96,6 +96,25 @@ def test_own_fields_of_a_line_come_before_those_of_the_task():
         assert line(attempt=7)["attempt"] == 7
 
 
+def test_line_of_another_task_does_not_bear_what_the_running_one_has():
+    with current.working_on(FIELDS):
+        found = line(task_id="8a", task_name="ship", outcome="enqueued")
+    assert (found["task_id"], found["task_name"]) == ("8a", "ship")
+    assert not found.keys() & {"message_id", "attempt"}
+
+
+@pytest.mark.parametrize("name", ["severity", "time", "logger"])
+def test_field_of_ours_is_not_overwritten(name):
+    assert line(level=logging.ERROR, **{name: "theirs"})[name] != "theirs"
+
+
+@pytest.mark.parametrize("trace", [5, [1], "text"])
+def test_field_named_trace_is_as_any_other(trace):
+    found = line(trace=trace)
+    assert found["trace"] == trace
+    assert "logging.googleapis.com/trace" not in found
+
+
 def test_line_bears_the_trace_of_the_push_where_there_is_no_span():
     with current.working_on({**FIELDS, "trace": TRACE}):
         found = line()
@@ -136,6 +155,15 @@ def test_lengths_are_bounded():
     assert "characters left out" in found["message"]
     assert len(found["stack_trace"]) < LONGEST_TRACEBACK + 50
     assert len(found["list"]) < LONGEST_TEXT + 50
+
+
+@pytest.mark.parametrize("letter", ["\N{HIRAGANA LETTER A}", "\N{SNAKE}", "\0"])
+def test_line_that_json_makes_too_long_keeps_its_fields(letter):
+    error = ValueError(letter * 60_000)
+    found = line(letter * 9000, exc_info=raised(error), outcome="failed")
+    assert found["outcome"] == "failed"
+    assert found["message"].startswith(letter)
+    assert found["stack_trace"].startswith("Traceback (most recent call last):")
 
 
 def test_line_of_too_many_fields_is_told_of_in_one_that_is_short():
@@ -185,8 +213,23 @@ def test_every_line_is_one_line_of_json(message, value):
     line("%s", message, value=value)
 
 
+def test_missing_extra_is_named():
+    code = """
+import sys
+sys.modules["pythonjsonlogger"] = None
+try:
+    import asgi_tasks.logs
+except ModuleNotFoundError as error:
+    print(error)
+"""
+    assert "pip install 'asgi-tasks[logs]'" in python("-c", code)
+
+
 SITE = """
 import logging
+import sys
+
+sys.stderr = sys.stdout  # what is read here
 import django
 from django.conf import settings
 from asgi_tasks.logs import cloud_logging

@@ -22,6 +22,7 @@ from asgi_tasks.messages import (
 )
 
 KEY = "a key of 2026"
+NOT_IN_UTC = ("0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59")
 MESSAGE = TaskMessage(
     task_id="0198a3c2-7f11-7000-8000-000000000001",
     task_name="send_welcome_email",
@@ -289,6 +290,7 @@ class TestDecode:
             *[("enqueued_at", value) for value in (MISSING, None, "", 0, 1.5, [], "yesterday")],
             ("enqueued_at", "2026-01-02T03:04:05"),
             ("enqueued_at", "2026-13-02T03:04:05Z"),
+            *[("enqueued_at", moment) for moment in NOT_IN_UTC],
         ],
         ids=lambda value: repr(value)[:20] if value is not MISSING else "missing",
     )

@@ -1,5 +1,6 @@
 import asyncio
 import base64
+import contextvars
 import gc
 import json
 import os
@@ -431,6 +432,27 @@ def test_loop_closed_in_a_hurry_is_forgotten_at_the_next_publish(broker):
     _publish_on_a_new_loop("two")
     gc.collect()
     assert remembered() is None
+
+
+async def test_connection_is_not_of_the_task_that_opened_it(broker):
+    class Value:
+        pass
+
+    variable = contextvars.ContextVar("variable")
+
+    async def enqueue():
+        value = Value()
+        variable.set(value)
+        await publish(TOPIC, b"one", {}, budget=1)  # whose timer holds it as long
+        return weakref.ref(value)
+
+    remembered = await asyncio.create_task(enqueue())
+    await publish_text("two")  # on the connection that is kept alive
+    assert len(broker.connections) == 1
+    async with asyncio.timeout(LONG):
+        while remembered() is not None:
+            await asyncio.sleep(0.05)
+            gc.collect()
 
 
 def test_nothing_is_left_after_stop(broker):

@@ -280,6 +280,19 @@ def test_application_that_cannot_be_imported_says_why(tmp_path, monkeypatch):
         CommandLineInterface().load_asgi_app("broken_asgi:application")
 
 
+def test_application_with_wrong_options_is_one_line(tmp_path, monkeypatch):
+    code = """
+from django.core.exceptions import ImproperlyConfigured
+raise ImproperlyConfigured("The option 'project_id' is missing.")
+"""
+    (tmp_path / "wrong_asgi.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SystemExit) as caught:
+        CommandLineInterface().load_asgi_app("wrong_asgi:application")
+    error = "python -m asgi_tasks.server: error: The option 'project_id' is missing."
+    assert caught.value.code == error
+
+
 def test_process_is_gone_within_nine_and_a_half_seconds():
     assert DRAIN == 8
     assert DRAIN < EXIT < 9.5

@@ -1,10 +1,11 @@
 import threading
+from contextlib import ExitStack
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
-from asgi_tasks import publishers
+from asgi_tasks import EnqueueRefused, publishers
 from asgi_tasks.backends import require_backend
 from asgi_tasks.testing import capture_tasks
 from tests.site import tasks
@@ -21,6 +22,16 @@ def test_settings_of_development_get_a_backend_with_the_routes_beside_the_urls(d
         [answer] = capture.outbox.run_enqueued()
         assert require_backend().config.routes == "tests.site.task_routes"
     assert answer.result == 3
+
+
+def test_helpers_closed_in_any_order_leave_nothing():
+    one, other = ExitStack(), ExitStack()
+    one.enter_context(capture_tasks())
+    other.enter_context(capture_tasks())
+    for each in (one, other):
+        each.close()
+    with pytest.raises(EnqueueRefused):  # it goes to Pub/Sub again, which is not there
+        tasks.add.enqueue(1, 2)
 
 
 def test_backend_of_the_settings_keeps_its_options(settings):

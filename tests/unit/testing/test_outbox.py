@@ -201,6 +201,12 @@ def test_error_of_a_task_is_raised(run):
     ]
 
 
+def test_error_is_the_task_s_own_though_its_traceback_is_cut(run):
+    tasks.fail_at_length.enqueue()
+    with pytest.raises(ValueError, match="at length"):
+        run()
+
+
 def test_errors_are_in_the_answers_on_request(run):
     tasks.fail.enqueue()
     tasks.add.enqueue(1, 2)
