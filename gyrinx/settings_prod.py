@@ -27,6 +27,7 @@ REQUIRED = {
     "EMAIL_HOST": "the SMTP server that sends this site's e-mail",
 }
 ENVIRONMENTS = ("dev", "staging", "prod")
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 def find_problems(environ):
@@ -38,6 +39,8 @@ def find_problems(environ):
         problems.append("TASKS_SERVICE_URL does not start with https://")
     if environ["DATABASE_URL"] and not environ["DATABASE_URL"].startswith("postgres"):
         problems.append("DATABASE_URL is not a postgres:// URL")
+    if environ["LOG_LEVEL"] not in LOG_LEVELS:
+        problems.append(f"LOG_LEVEL is not one of {', '.join(LOG_LEVELS)}")
     return problems
 
 
@@ -47,6 +50,7 @@ def split(value):
 
 ENV = {name: os.environ.get(name, "").strip() for name in REQUIRED}
 ENV["TASKS_ENVIRONMENT"] = os.environ.get("TASKS_ENVIRONMENT", "").strip() or "prod"
+ENV["LOG_LEVEL"] = os.environ.get("LOG_LEVEL", "").strip().upper() or "INFO"
 if problems := find_problems(ENV):
     raise ImproperlyConfigured("gyrinx cannot start:\n" + "\n".join(f"- {p}" for p in problems))
 
@@ -110,4 +114,4 @@ SESSION_COOKIE_SECURE = True
 CSRF_COOKIE_SECURE = True
 CSRF_TRUSTED_ORIGINS = ["{0.scheme}://{0.netloc}".format(urlsplit(ENV["TASKS_SERVICE_URL"]))]
 
-LOGGING = cloud_logging(ENV["GCP_PROJECT_ID"], level=os.environ.get("LOG_LEVEL", "INFO"))
+LOGGING = cloud_logging(ENV["GCP_PROJECT_ID"], level=ENV["LOG_LEVEL"])

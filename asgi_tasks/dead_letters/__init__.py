@@ -5,6 +5,7 @@ Nothing here loads Google's clients before DeadLetterBox is entered; the web pro
 """
 
 from .box import LEASE, DeadLetterBox
+from .calls import ACK_IDS
 from .examining import Examined, Signature, examine
 from .exporting import complete_file
 from .letters import DeadLetter
@@ -12,6 +13,7 @@ from .replaying import REPLAYED_FROM, Refusal, Replay, Tally, refusal
 from .selecting import Selection
 
 __all__ = [
+    "ACK_IDS",
     "LEASE",
     "REPLAYED_FROM",
     "DeadLetter",

@@ -12,10 +12,15 @@ from typing import IO
 def complete_file(path: Path, *, overwrite: bool) -> Iterator[IO[str]]:
     """Write beside it, and give it its name at the end of the block, unless that raises.
 
-    The file may be read by its owner alone. Raise FileExistsError if it is there, before anything
-    is written and also if it came meanwhile, and OSError.
+    The file may be read by its owner alone. With ``overwrite`` a symbolic link stays, and the file
+    it leads to is replaced. Raise FileExistsError if it is there, before anything is written and
+    also if it came meanwhile, and OSError.
     """
-    if not overwrite and path.exists():
+    if path.exists() and not path.is_file():
+        raise OSError(f"{path} is not a file; - is standard output")
+    if overwrite:
+        path = path.resolve()
+    elif path.exists():
         raise FileExistsError(f"{path} exists")
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
     try:
@@ -26,7 +31,22 @@ def complete_file(path: Path, *, overwrite: bool) -> Iterator[IO[str]]:
         if overwrite:
             Path(name).replace(path)
         else:
-            path.hardlink_to(name)
+            _rename_new(Path(name), path)
     finally:
         with suppress(FileNotFoundError):
             Path(name).unlink()
+
+
+def _rename_new(source: Path, path: Path) -> None:
+    """Rename, unless the name is taken: then raise FileExistsError."""
+    try:
+        path.hardlink_to(source)
+    except FileExistsError:
+        raise
+    except OSError:  # such as a mounted bucket, without links: the file is empty for a moment
+        path.touch(mode=0o600, exist_ok=False)
+        try:
+            source.replace(path)
+        except OSError:
+            path.unlink()
+            raise

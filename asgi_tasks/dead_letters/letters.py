@@ -38,10 +38,10 @@ class DeadLetter:
     @property
     def published_at(self) -> datetime | None:
         """When it was published to the topic it died in; aware."""
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, OverflowError):
             text = self.attributes.get(f"{SOURCE}TopicPublishTime", "")
             found = datetime.fromisoformat(text)
-            return found if found.tzinfo else None
+            return found.astimezone(UTC) if found.tzinfo else None
         return None
 
     @property

@@ -124,7 +124,9 @@ class Replay:
             for batch in batches(held, self._pace.batch):
                 self._pace.wait(len(batch))
                 sending.add(pool.submit(self._send, batch))
-                while len(sending) >= WORKERS:
+                # Those of one ordering key would overtake each other.
+                most = 1 if batch[0].letter.ordering_key else WORKERS
+                while len(sending) >= most:
                     sending = self._settle(sending)
             while sending:
                 sending = self._settle(sending)

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.tasks import Task
 from django.utils.module_loading import import_string
 
 from asgi_tasks.backends import get_backend
 from asgi_tasks.checks import installed_tasks
 from asgi_tasks.exceptions import InvalidMessage
-from asgi_tasks.management.names import nearest, unknown_task
+from asgi_tasks.management.names import MODULES, nearest, unknown_task
+from asgi_tasks.management.output import PrintingCommand
 from asgi_tasks.messages import load_json
 from asgi_tasks.routes import AnyTask, RouteTable, TaskRoute
 
@@ -35,7 +36,7 @@ class Call:
         return self.route.name if self.route else self.task.name
 
 
-class CallCommand(BaseCommand):
+class CallCommand(PrintingCommand):
     """One call of one task, by somebody at a shell."""
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -84,7 +85,7 @@ def _import(path: str) -> AnyTask:
     try:
         found = import_string(path)
     except ImportError as error:
-        near = unknown_task(path, [task.module_path for task in installed_tasks()])
+        near = unknown_task(path, [task.module_path for task in installed_tasks()], MODULES)
         raise CommandError(f"{near} ({error})") from error
     except Exception as error:  # whatever the module raises
         reason = f"{type(error).__name__}: {error}"
@@ -95,7 +96,7 @@ def _import(path: str) -> AnyTask:
 
 
 def _unknown(name: str, table: RouteTable | None) -> str:
-    if table:
+    if table is not None:
         return unknown_task(name, [each for route in table for each in route.names])
     paths = {task.name: task.module_path for task in installed_tasks()}
     said = "These settings have no PubSubBackend, and so no routes: give the task's dotted path"

@@ -167,6 +167,13 @@ def replayed_line(tally: Tally) -> str:
     return line
 
 
+def discarded_line(removed: int, total: int) -> str:
+    """How many are gone for certain."""
+    if removed == total:
+        return f"Discarded {letters(removed)}."
+    return f"Discarded {removed:,} of {letters(total)}. What is left is given back."
+
+
 def printable(text: str) -> str:
     """What others wrote, without what a terminal would obey."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

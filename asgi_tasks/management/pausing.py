@@ -6,17 +6,18 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from asgi_tasks.backends import require_backend
 from asgi_tasks.exceptions import ProvisioningError, TaskNotFound
 from asgi_tasks.management.names import unknown_task
+from asgi_tasks.management.output import PrintingCommand
 from asgi_tasks.provisioning import Pair, PubSubAdmin, Subscription, desired, reporting
 from asgi_tasks.provisioning.resources import short
 from asgi_tasks.routes import RouteTable
 
 
-class PauseCommand(BaseCommand):
+class PauseCommand(PrintingCommand):
     """One task by its name or alias: does something to the subscription of each of its names."""
 
     def add_arguments(self, parser: ArgumentParser) -> None:

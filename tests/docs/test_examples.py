@@ -90,6 +90,24 @@ EXAMPLES = {
             "docs/test_testing.py::test_options_named_are_options",
         ),
     ),
+    "how-to/trace.md": (
+        {"console": 1},
+        # What it installs is in the lock files, and set up by gyrinx/telemetry.py.
+        ("integration/telemetry/test_traces.py",),
+    ),
+    "how-to/watch-with-cloud-monitoring.md": (
+        {"console": 2},
+        (
+            "integration/telemetry/test_pages.py::test_page_shows_the_commands_of_the_script_and_no_others",
+        ),
+    ),
+    "how-to/watch-with-prometheus.md": (
+        {"console": 2, "promql": 4, "python": 2},
+        (
+            "integration/telemetry/test_prometheus.py::test_labels_are_those_that_the_queries_name",
+            "integration/telemetry/test_prometheus.py::test_queries_name_what_there_is",
+        ),
+    ),
     "reference/commands.md": (
         {"console": 2},
         ("gyrinx/test_see_what_is_stuck.py::test_commands_show_what_the_page_shows",),

@@ -16,7 +16,14 @@ PRODUCTION = {
     "EMAIL_HOST": "smtp.example.com",
 }
 # What the shell of whoever runs the tests may hold.
-OURS = {*PRODUCTION, "TASKS_ENVIRONMENT", "SECRET_KEY_FALLBACKS", "MEDIA_ROOT", "GYRINX_VAR"}
+OURS = {
+    *PRODUCTION,
+    "TASKS_ENVIRONMENT",
+    "SECRET_KEY_FALLBACKS",
+    "MEDIA_ROOT",
+    "GYRINX_VAR",
+    "LOG_LEVEL",
+}
 
 
 def manage(*arguments, settings="gyrinx.settings_prod", env=None):
@@ -66,6 +73,7 @@ def test_production_without_one_thing_names_only_that(name):
         ("TASKS_ENVIRONMENT", "production"),
         ("TASKS_SERVICE_URL", "http://gyrinx.app"),
         ("DATABASE_URL", "sqlite:///db.sqlite3"),
+        ("LOG_LEVEL", "LOUD"),
     ],
 )
 def test_production_with_a_wrong_value_says_which(name, value):
@@ -79,6 +87,11 @@ def test_production_reads_the_environment_of_the_tasks():
         "TASKS['default']['OPTIONS']['environment']", {"TASKS_ENVIRONMENT": "staging"}
     )
     assert options == "staging"
+
+
+@pytest.mark.parametrize(("value", "level"), [("debug", "DEBUG"), (" Warning ", "WARNING")])
+def test_production_reads_the_log_level_however_it_is_written(value, level):
+    assert setting("LOGGING['root']['level']", {"LOG_LEVEL": value}) == level
 
 
 def test_production_keeps_former_secret_keys():

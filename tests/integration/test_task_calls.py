@@ -1,5 +1,6 @@
 """`manage.py enqueue_task` and `run_task`, of the test site's tasks."""
 
+import asyncio
 import contextlib
 import json
 import signal
@@ -57,6 +58,32 @@ def stdin(monkeypatch):
         monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(data)))
 
     return give
+
+
+class Mute(Exception):
+    """It cannot even say what it is."""
+
+    def __str__(self):
+        return str(1 / 0)
+
+
+@pytest.fixture
+def raising(monkeypatch):
+    """A task that raises this, by its path."""
+
+    def make(kind, error):
+        def raising():
+            raise error
+
+        async def raising_later():
+            raise error
+
+        raising_later.__name__ = "raising"
+        function = {"sync": raising, "coroutine": raising_later}[kind]
+        monkeypatch.setattr(tasks, "raising", task(named(function)), raising=False)
+        return "tests.site.tasks.raising"
+
+    return make
 
 
 def run(command, *arguments, stderr=None):
@@ -181,6 +208,29 @@ class TestRun:
             "leave failed: SystemExit: a task that exits"
         )
 
+    @pytest.mark.parametrize(
+        ("error", "said"),
+        [
+            (asyncio.CancelledError(), "CancelledError"),
+            (asyncio.CancelledError("so"), "CancelledError: so"),
+            (BaseExceptionGroup("two", [KeyboardInterrupt()]), "BaseExceptionGroup: two (1 sub-"),
+            (GeneratorExit(), "GeneratorExit"),
+            (Mute(), "Mute: which cannot be shown: ZeroDivisionError"),
+        ],
+        ids=lambda value: type(value).__name__,
+    )
+    @pytest.mark.parametrize("kind", ["coroutine", "sync"])
+    def test_whatever_a_task_raises_is_one_line(self, raising, kind, error, said):
+        name = raising(kind, error)
+        assert refusal("run_task", name).startswith(f"raising failed: {said}")
+
+    @pytest.mark.parametrize("kind", ["coroutine", "sync"])
+    def test_interrupt_within_a_task_is_no_failure(self, raising, kind):
+        name = raising(kind, KeyboardInterrupt())
+        with pytest.raises(CommandError, match=r"^raising was interrupted\.$") as caught:
+            run("run_task", name)
+        assert caught.value.returncode == 130
+
     @pytest.mark.usefixtures("done")
     def test_result_that_is_not_json_is_told_from_a_failure(self):
         line = refusal("run_task", "return_object")
@@ -216,6 +266,15 @@ class TestRun:
             process.send(signal.SIGINT)
             assert process.wait() == 130
         assert process.output.splitlines()[1:] == [f"CommandError: {task} was interrupted."]
+
+
+@pytest.mark.parametrize("command", ["enqueue_task", "run_task"])
+def test_where_there_are_no_tasks_it_is_said_where_they_are_looked_for(command, settings):
+    settings.TASKS, settings.INSTALLED_APPS = IMMEDIATE, ["asgi_tasks"]
+    assert refusal(command, "no.such").startswith(
+        "No task is named 'no.such'. No tasks were found in the modules named 'tasks' of "
+        "INSTALLED_APPS."
+    )
 
 
 class TestBadInput:

@@ -5,6 +5,7 @@ from tests.mutants import Mutant
 STATUS = "tests/integration/provisioning/test_status.py"
 BACKLOGS = "tests/integration/provisioning/test_backlogs.py"
 CALLS = "tests/integration/test_task_calls.py"
+PRINTING = "tests/integration/dead_letters/test_printing.py"
 
 
 def mutant(guard, file, old, new, tests):
@@ -97,5 +98,19 @@ MUTANTS = [
         "class Overran(BaseException):",
         "class Overran(Exception):",
         f"{CALLS} -k cannot_catch",
+    ),
+    mutant(
+        "a task may raise what is no Exception",
+        "management/commands/run_task.py",
+        "except BaseException as error:",
+        "except Exception as error:",
+        f"{CALLS} -k whatever_a_task_raises",
+    ),
+    mutant(
+        "what cannot be written is told once",
+        "management/output.py",
+        "            _drop_unwritten()\n",
+        "            pass\n",
+        f"{PRINTING} -k full_disk",
     ),
 ]

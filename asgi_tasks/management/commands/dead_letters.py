@@ -1,14 +1,16 @@
 import json
 from argparse import ArgumentParser
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import batched
 from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from asgi_tasks.backends import require_backend
 from asgi_tasks.dead_letters import (
+    ACK_IDS,
     LEASE,
     DeadLetterBox,
     Examined,
@@ -24,10 +26,11 @@ from asgi_tasks.exceptions import ProvisioningError
 from asgi_tasks.management import dead_letters as texts
 from asgi_tasks.management.dead_letter_arguments import add_actions, name_tasks, selection_from
 from asgi_tasks.management.names import unknown_task
+from asgi_tasks.management.output import PrintingCommand
 from asgi_tasks.provisioning.reporting import failure_lines
 
 
-class Command(BaseCommand):
+class Command(PrintingCommand):
     """Look at the dead letters, and replay, discard or export them."""
 
     help = (
@@ -92,6 +95,7 @@ class Command(BaseCommand):
                 for line in self._lines(selection, options):
                     self.stdout.write(line)
                     written += 1
+            self.stdout.flush()
         else:
             path = Path(options["file"])
             try:
@@ -123,9 +127,9 @@ class Command(BaseCommand):
                 replay.run(self._read(selection, options), resign=resign)
         finally:
             progress.end()
-            self.stdout.write(texts.replayed_line(replay.tally))
             self._warn(texts.refused_lines(replay.tally))
             self._warn(texts.failed_lines(replay.tally))
+            self.stdout.write(texts.replayed_line(replay.tally))
         if not replay.tally.is_good:
             raise CommandError("Not every dead letter was replayed. What is left is given back.")
 
@@ -138,8 +142,8 @@ class Command(BaseCommand):
                     tally.refused.append(Refusal(row["message_id"], one.task_name, reason))
                 else:
                     rows.append(row)
-        self.stdout.write(f"Would replay {texts.counted(rows)}. Nothing was changed.")
         self._warn(texts.refused_lines(tally))
+        self.stdout.write(f"Would replay {texts.counted(rows)}. Nothing was changed.")
         if tally.refused:
             raise CommandError(f"{texts.letters(len(tally.refused))} would be left.")
 
@@ -153,10 +157,19 @@ class Command(BaseCommand):
             if options["dry_run"] or not rows:
                 self.stdout.write(f"Would discard {texts.counted(rows)}. Nothing was changed.")
                 return
+            self.stdout.flush()  # nothing is removed that could not be shown
             if not options["no_input"]:
                 _confirm(f"Discard {texts.counted(rows)} for good? [yes/no] ")
-            self.box.acknowledge([row["message_id"] for row in rows])
-        self.stdout.write(f"Discarded {texts.letters(len(rows))}.")
+            self._remove([row["message_id"] for row in rows])
+
+    def _remove(self, message_ids: Sequence[str]) -> None:
+        removed = 0
+        try:
+            for some in batched(message_ids, ACK_IDS):
+                self.box.acknowledge(some)
+                removed += len(some)
+        finally:
+            self.stdout.write(texts.discarded_line(removed, len(message_ids)))
 
     # What they share
 

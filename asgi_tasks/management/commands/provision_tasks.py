@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from asgi_tasks.backends import require_backend
 from asgi_tasks.exceptions import ProvisioningError
+from asgi_tasks.management.output import PrintingCommand
 from asgi_tasks.provisioning import (
     Chain,
     Desired,
@@ -26,7 +27,7 @@ from asgi_tasks.routes import RouteTable
 DRIFT = 2  # the exit status of --check
 
 
-class Command(BaseCommand):
+class Command(PrintingCommand):
     """Bring Pub/Sub to what the routes need."""
 
     help = (

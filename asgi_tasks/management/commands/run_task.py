@@ -41,14 +41,17 @@ class Command(CallCommand):
             raise CommandError(said, returncode=INTERRUPTED) from error
         except Overran as error:
             raise CommandError(f"{call.name} ran for more than {timeout:g} s.") from error
-        except (Exception, SystemExit) as error:
+        except BaseException as error:  # CancelledError and BaseExceptionGroup too
             raise CommandError(_told(call, error)) from error
         self.stdout.write(_as_json(call, value))
 
 
 def _told(call: Call, error: BaseException) -> str:
     """What it raised and where, in a line."""
-    said, *more = str(error).splitlines() or [""]
+    try:
+        said, *more = str(error).splitlines() or [""]
+    except Exception as failure:  # an error may fail to show itself
+        said, more = f"which cannot be shown: {type(failure).__name__}", []
     kind = type(error).__name__ + (f": {said}" if said else "") + (" [...]" if more else "")
     if isinstance(error, Discard) or (call.route and call.route.discards(error)):
         return f"{call.name} was discarded, and would not be delivered again: {kind}"

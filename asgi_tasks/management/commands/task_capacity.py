@@ -6,19 +6,20 @@ from dataclasses import asdict
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import connections
 
 from asgi_tasks.backends import get_backend
 from asgi_tasks.capacity import Estimate, Service, estimate
 from asgi_tasks.exceptions import TaskNotFound
 from asgi_tasks.management.arguments import number_from
+from asgi_tasks.management.output import PrintingCommand
 from asgi_tasks.management.routes import kind_of
 from asgi_tasks.management.tables import duration, number, table
 from asgi_tasks.routes import RouteTable
 
 
-class Command(BaseCommand):
+class Command(PrintingCommand):
     """Work out what a service can take: tasks a second, connections, and what limits them."""
 
     help = (

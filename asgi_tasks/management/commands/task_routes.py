@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from asgi_tasks.backends import require_backend
 from asgi_tasks.exceptions import ProvisioningError
+from asgi_tasks.management.output import PrintingCommand
 from asgi_tasks.management.routes import deployed, describe
 from asgi_tasks.management.tables import duration, table
 from asgi_tasks.provisioning import reporting
@@ -15,7 +16,7 @@ from asgi_tasks.provisioning import reporting
 HEAD = ("name", "kind", "ack deadline", "run", "attempts", "tried for", "task", "code", "topic")
 
 
-class Command(BaseCommand):
+class Command(PrintingCommand):
     """Show the task routes: what runs, where its code is, and how it is retried."""
 
     help = "Show the task routes: names, code, topics, deadlines and how long each is retried."

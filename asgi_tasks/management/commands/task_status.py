@@ -5,12 +5,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from asgi_tasks.backends import require_backend
 from asgi_tasks.conf import BackendOptions
 from asgi_tasks.exceptions import ProvisioningError
 from asgi_tasks.management.arguments import number_from
+from asgi_tasks.management.output import PrintingCommand
 from asgi_tasks.management.status import Problem, State, Status, problems, read
 from asgi_tasks.management.tables import duration, table
 from asgi_tasks.provisioning import PubSubAdmin, reporting
@@ -20,7 +21,7 @@ UNKNOWN, NEEDS_A_PERSON = 1, 2  # exit statuses
 MAX_AGE = 1800  # with the default delays, eight failures in a row
 
 
-class Command(BaseCommand):
+class Command(PrintingCommand):
     """What is stuck, why, and since when."""
 
     help = (

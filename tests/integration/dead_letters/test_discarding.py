@@ -72,6 +72,18 @@ def test_dry_run_changes_nothing(box):
     assert len(box.waiting()) == len(letters)
 
 
+def test_what_was_removed_before_a_failure_is_said(box):
+    letters = box.bury_all([box.letter("add", number, 0) for number in range(1200)])
+    # The first request of a thousand is let through.
+    box.emulator.fault("call.delay", call="Acknowledge", seconds=0.001, count=1)
+    box.refuse("Acknowledge")
+    done = box.run("discard", "--all", "--no-input")
+    assert done.code == 1
+    assert done.out.endswith("Discarded 1,000 of 1,200 dead letters. What is left is given back.\n")
+    assert "Could not acknowledge dead letters: This fault was asked for." in done.error
+    assert len(box.waiting()) == len(letters) - 1000
+
+
 def test_unknown_id_discards_nothing(box):
     letter = box.bury("add", 1, 2)
     done = box.run("discard", letter.message_id, "nobody", "--no-input")

@@ -2,13 +2,16 @@
 
 import base64
 import json
+import os
 import re
 import stat
+from pathlib import Path
 
 import pytest
 
 from asgi_tasks.dead_letters import DeadLetterBox
 from asgi_tasks.routes import get_route_table
+from tests.pushes import make_message
 
 from .conftest import SOURCE
 
@@ -204,6 +207,66 @@ class TestExport:
         done = box.run("export", str(tmp_path / "nowhere" / "letters.jsonl"))
         assert done.code == 1
         assert "CommandError: Could not write: [Errno 2] No such file or directory" in done.error
+
+    @pytest.mark.parametrize("options", [[], ["--overwrite"]])
+    def test_what_is_no_file_stays_what_it_is(self, box, tmp_path, options):
+        box.bury("add", 1, 2)
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+        done = box.run("export", str(pipe), *options)
+        (line,) = [each for each in done.error.splitlines() if each.startswith("CommandError")]
+        assert (done.code, done.out) == (1, "")
+        assert line == (
+            f"CommandError: Could not write: {pipe} is not a file; - is standard output"
+        )
+        assert pipe.is_fifo()
+        assert list(tmp_path.iterdir()) == [pipe]
+
+    def test_link_to_a_device_stays_one(self, box, tmp_path):
+        link = tmp_path / "link"
+        link.symlink_to(os.devnull)
+        assert box.run("export", str(link), "--overwrite").code == 1
+        assert link.readlink() == Path(os.devnull)
+        assert link.is_char_device()
+
+
+class TestMomentsThatAreNotInUtc:
+    """Whoever publishes to an open route writes what he likes."""
+
+    @pytest.fixture(
+        params=["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"], ids=["first", "last"]
+    )
+    def letters(self, box, request):
+        document = json.loads(make_message("echo", 1).encode()) | {"enqueued_at": request.param}
+        by_message = box.bury("echo", key=None, data=json.dumps(document).encode())
+        by_attribute = box.bury(
+            "echo", key=None, data=b"{", attributes={f"{SOURCE}TopicPublishTime": request.param}
+        )
+        return [by_message, by_attribute]
+
+    def test_they_are_listed_as_unreadable(self, box, letters):
+        found = {row["message_id"]: row for row in rows(box)}
+        assert found.keys() == {letter.message_id for letter in letters}
+        assert {row["signature"] for row in found.values()} == {"unknown"}
+        by_message, by_attribute = (found[letter.message_id] for letter in letters)
+        assert by_message["refusal"] == "'enqueued_at' is not a date and time"
+        assert by_attribute["enqueued_at"] is None
+        assert "2 dead letters (2 unreadable)" in box.do("list")
+
+    def test_they_are_shown(self, box, letters):
+        for letter in letters:
+            assert "data, which is no message of ours" in box.do("show", letter.message_id)
+
+    def test_they_are_exported(self, box, letters):
+        found = exported(box.do("export", "-"))
+        assert [base64.b64decode(one["data"]) for one in found] == [one.data for one in letters]
+        assert [one["message"] for one in found] == [None, None]
+
+    def test_they_are_left_by_a_replay_and_discarded(self, box, letters):
+        assert box.run("replay").error.count(" unreadable is left: ") == 2
+        assert box.waiting() == {letter.message_id for letter in letters}
+        box.do("discard", "--all", "--no-input")
+        assert box.waiting() == set()
 
 
 def test_leases_are_extended_while_it_takes(box, emulator):

@@ -67,6 +67,15 @@ class TestGood:
             letter["ordering_key"] for letter in letters
         )
 
+    def test_messages_of_one_ordering_key_stay_in_order(self, box):
+        letters = box.bury_all([box.letter("add", number, 0, line="key") for number in range(450)])
+        # Whatever does not wait for the first request overtakes it.
+        box.emulator.fault("call.delay", call="Publish", seconds=0.5, count=1)
+        box.do("replay")
+        found = sorted(box.published(), key=lambda message: int(message.message_id))
+        order = [message.attributes["replayed_from"] for message in found]
+        assert order == [letter.message_id for letter in letters]
+
     def test_ids_select(self, box):
         by_message, by_task, other = (box.bury("add", number, 0) for number in range(3))
         box.do("replay", by_message.message_id, by_task.task_id)
