@@ -1,5 +1,5 @@
 import json
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, NoReturn
@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from asgi_tasks.backends import require_backend
 from asgi_tasks.exceptions import ProvisioningError
+from asgi_tasks.management.arguments import LONGEST, number_from
 from asgi_tasks.management.output import PrintingCommand
 from asgi_tasks.provisioning import (
     Chain,
@@ -65,7 +66,7 @@ class Command(PrintingCommand):
         )
         parser.add_argument(
             "--timeout",
-            type=float,
+            type=number_from(float, 0.1, LONGEST),
             default=60,
             help="seconds that one call may take, repeats included (60)",
         )
@@ -170,7 +171,7 @@ def _agent(table: RouteTable, options: dict[str, Any]) -> str | None:
 
 def _digits(text: str) -> str:
     if not text.isascii() or not text.isdigit():
-        raise ValueError(text)
+        raise ArgumentTypeError(f"{text!r} is not a number: the project's number has digits only")
     return text
 
 

@@ -8,7 +8,7 @@ from django.core.management.base import CommandError
 from django.utils.json import normalize_json
 
 from asgi_tasks.exceptions import Discard
-from asgi_tasks.management.arguments import number_from
+from asgi_tasks.management.arguments import LONGEST, number_from
 from asgi_tasks.management.calling import Call, CallCommand
 from asgi_tasks.management.running import Overran, run
 
@@ -27,7 +27,7 @@ class Command(CallCommand):
         super().add_arguments(parser)
         parser.add_argument(
             "--timeout",
-            type=number_from(float, 0.001),
+            type=number_from(float, 0.001, LONGEST),
             metavar="SECONDS",
             help="stop it after so long; without this it may take as long as it likes",
         )

@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 from asgi_tasks.backends import require_backend
 from asgi_tasks.conf import BackendOptions
 from asgi_tasks.exceptions import ProvisioningError
-from asgi_tasks.management.arguments import number_from
+from asgi_tasks.management.arguments import LONGEST, number_from
 from asgi_tasks.management.output import PrintingCommand
 from asgi_tasks.management.status import Problem, State, Status, problems, read
 from asgi_tasks.management.tables import duration, table
@@ -45,7 +45,7 @@ class Command(PrintingCommand):
         )
         parser.add_argument(
             "--timeout",
-            type=number_from(float, 0.1),
+            type=number_from(float, 0.1, LONGEST),
             default=20,
             metavar="SECONDS",
             help="that one call may take, repeats included (20)",

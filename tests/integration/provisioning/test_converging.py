@@ -263,7 +263,9 @@ class TestOutput:
             "leftovers": [],
         }
 
-    @pytest.mark.parametrize("options", [["--force"], ["--project-number=a"]])
+    @pytest.mark.parametrize(
+        "options", [["--force"], ["--project-number=a"], ["--timeout=-1"], ["--timeout=nan"]]
+    )
     def test_options_that_make_no_sense_are_refused(self, project, options):
         assert project.run(*options).code == 1
         assert project.calls() == {}
