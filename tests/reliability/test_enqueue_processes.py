@@ -223,9 +223,7 @@ threading.Thread(target=work, daemon=True).start()
 @pytest.mark.parametrize("call", ["send(1)", "send_on_a_loop(1)"])
 def test_keyboard_interrupt_ends_a_process_that_waits(broker, start, call):
     broker.default = brokers.hang
-    # What runs in the background of a shell ignores it, and hands that down.
-    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    with start(f"{heed}\n{call}") as process:
+    with start(call) as process:
         assert broker.arrived.acquire(timeout=60)
         began = time.monotonic()
         assert process.stop(signal.SIGINT) == -signal.SIGINT

@@ -15,9 +15,8 @@ from tests.processes import ROOT, free_port
 from .pubsub import PubSub, until
 
 RUN_AND_WAIT = """
-import signal, sys
+import sys
 from asgi_tasks.testing import emulator_process
-signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a shell's foreground
 with emulator_process() as emulator:
     print(emulator.host, flush=True)
     sys.stdin.read()
