@@ -34,6 +34,7 @@ def emulator(broker, monkeypatch):
     broker.reset()
     monkeypatch.setenv("PUBSUB_EMULATOR_HOST", broker.host)
     call_command("provision_tasks", stdout=StringIO())
+    publishers.stop()  # that of an earlier test
     yield broker
     publishers.stop()
 

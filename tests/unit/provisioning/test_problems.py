@@ -2,6 +2,7 @@
 
 import pytest
 from google.api_core.exceptions import PermissionDenied
+from google.rpc.error_details_pb2 import ErrorInfo
 
 from asgi_tasks.provisioning import Grant
 from asgi_tasks.provisioning.problems import ACT_AS, Context, refused
@@ -20,7 +21,7 @@ ACTING = (
 
 
 def failure(permissions, *, message="no", grant=None, **info):
-    error = PermissionDenied(message, error_info=info or None)
+    error = PermissionDenied(message, error_info=ErrorInfo(**info) if info else None)
     return refused(error, "do it", permissions, CONTEXT, grant)
 
 

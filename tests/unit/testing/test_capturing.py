@@ -8,6 +8,7 @@ from django.test import override_settings
 from asgi_tasks import EnqueueRefused, publishers
 from asgi_tasks.backends import require_backend
 from asgi_tasks.testing import capture_tasks
+from tests.processes import free_port
 from tests.site import tasks
 
 IMMEDIATE = {"BACKEND": "django.tasks.backends.immediate.ImmediateBackend"}
@@ -24,14 +25,17 @@ def test_settings_of_development_get_a_backend_with_the_routes_beside_the_urls(d
     assert answer.result == 3
 
 
-def test_helpers_closed_in_any_order_leave_nothing():
+def test_helpers_closed_in_any_order_leave_nothing(monkeypatch):
     one, other = ExitStack(), ExitStack()
     one.enter_context(capture_tasks())
     other.enter_context(capture_tasks())
     for each in (one, other):
         each.close()
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", f"127.0.0.1:{free_port()}")
+    publishers.stop()  # that of an earlier test
     with pytest.raises(EnqueueRefused):  # it goes to Pub/Sub again, which is not there
         tasks.add.enqueue(1, 2)
+    publishers.stop()
 
 
 def test_backend_of_the_settings_keeps_its_options(settings):
