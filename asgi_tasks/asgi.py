@@ -1,7 +1,7 @@
 """PushEndpoint: the push endpoint as an ASGI application in front of Django's."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
 from typing import Any
 
 from django.core.handlers.asgi import ASGIHandler
@@ -44,7 +44,7 @@ class PushEndpoint:
         connection = _Connection(scope, receive)
         try:
             answer = await connection.until_gone(
-                dispatch.receive(backend, connection.method, connection.headers, connection.read)
+                dispatch.receive(backend, scope["method"], connection.headers, connection.read)
             )
         except asyncio.CancelledError:
             # The server shuts down; it hands on what is sent before this returns.
@@ -56,7 +56,6 @@ class PushEndpoint:
 
 class _Connection:
     def __init__(self, scope: Scope, receive: Receive) -> None:
-        self.method: str = scope["method"]
         self.headers = _join_headers(scope["headers"])
         self._receive = receive
         self._is_read = asyncio.Event()
@@ -64,30 +63,33 @@ class _Connection:
 
     async def read(self, limit: int) -> bytes:
         """The body. Raise BodyTooLarge, or CancelledError if the client leaves before its end."""
-        body = bytearray()
+        parts, size = [], 0
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 self._is_gone = True
                 raise asyncio.CancelledError
-            body += message.get("body", b"")
-            if len(body) > limit:
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > limit:
                 raise BodyTooLarge(f"a body of more than {limit:,} bytes")
             if not message.get("more_body", False):
                 self._is_read.set()
-                return bytes(body)
+                return b"".join(parts)
 
-    async def until_gone[T](self, answering: Awaitable[T]) -> T | None:
+    async def until_gone[T](self, answering: Coroutine[Any, Any, T]) -> T | None:
         """What is awaited, or None once nobody is there to take it."""
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - for the type checker
-        watch = asyncio.get_running_loop().create_task(self._cancel_when_gone(task))
+        loop = asyncio.get_running_loop()
+        # At once: what need not wait is answered before another turn of the loop.
+        task = asyncio.Task(answering, loop=loop, eager_start=True)
+        if task.done() and not task.cancelled():
+            return task.result()
+        watch = loop.create_task(self._cancel_when_gone(task))
         try:
-            return await answering
+            return await task
         except asyncio.CancelledError:
             if not self._is_gone:
                 raise
-            task.uncancel()
             return None
         finally:
             watch.cancel()

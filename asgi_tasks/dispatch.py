@@ -3,9 +3,9 @@
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from . import current, metrics
 from .backends import PubSubBackend
@@ -32,7 +32,7 @@ BODY_TIMEOUT = 10  # seconds
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}\b", re.ASCII)
 HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 405: {"Allow": "POST"}}
 
-type Read = Callable[[int], Awaitable[bytes]]
+type Read = Callable[[int], Coroutine[Any, Any, bytes]]
 
 
 class Answer(NamedTuple):
@@ -73,17 +73,16 @@ async def _receive(
     envelope = PushEnvelope.decode(await _read_body(headers, read, options.max_body_bytes))
     delivery = _match(backend, envelope, received)
     with _known(delivery, headers), _counted(delivery):
-        return await _run(delivery)
-
-
-async def _run(delivery: Delivery) -> int:
-    return (await execute(delivery, get_lanes(delivery.options.threads))).outcome.status
+        report = await execute(delivery, get_lanes(options.threads))
+    return report.outcome.status
 
 
 def _known(delivery: Delivery, headers: Mapping[str, str]) -> AbstractContextManager[None]:
     """Have every log line meanwhile tell of the delivery."""
-    found = TRACEPARENT.match(headers.get("traceparent", ""))
-    return current.working_on({**delivery.fields, **({"trace": found[1]} if found else {})})
+    fields = delivery.fields
+    if found := TRACEPARENT.match(headers.get("traceparent", "")):
+        fields["trace"] = found[1]
+    return current.working_on(fields)
 
 
 def _counted(delivery: Delivery) -> AbstractContextManager[None]:
@@ -99,9 +98,13 @@ async def _read_body(headers: Mapping[str, str], read: Read, limit: int) -> byte
     length = headers.get("content-length", "")
     if length.isascii() and length.isdigit() and int(length[:20]) > limit:
         raise BodyTooLarge(f"a body of more than {limit:,} bytes")
+    # A body that is there already needs no clock.
+    reading = asyncio.Task(read(limit), loop=asyncio.get_running_loop(), eager_start=True)
+    if reading.done():
+        return reading.result()
     try:
         async with asyncio.timeout(BODY_TIMEOUT):
-            return await read(limit)
+            return await reading
     except TimeoutError as error:
         raise BodyTooSlow(f"no whole body in {BODY_TIMEOUT} seconds") from error
 

@@ -5,13 +5,13 @@ joins it. It is cancelled when the last who waits for it has left.
 """
 
 import asyncio
+import functools
 import hashlib
 import inspect
 import logging
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import ClassVar
 
@@ -24,7 +24,7 @@ from .attempts import Attempt
 from .deliveries import Delivery, Outcome, Report, tell
 from .lanes import Borrower, Lanes, TransactionLeftOpen, run_tidily
 from .messages import TaskMessage
-from .tracing import DeliverySpan
+from .tracing import NOT_TRACED, DeliverySpan
 from .watchdog import watching
 
 logger = logging.getLogger("asgi_tasks")
@@ -33,6 +33,9 @@ logger = logging.getLogger("asgi_tasks")
 REMEMBERED = 600
 # How long a coroutine may take to end after it was cancelled before it is answered for. Seconds.
 GRACE = 1
+# What send_robust() lets through.
+OF_RECEIVERS = (TransactionLeftOpen, SystemExit)
+RECEIVER_FAILED = "A receiver of a task's signal failed"
 
 
 type _Key = tuple[asyncio.AbstractEventLoop, str, str]
@@ -44,10 +47,9 @@ async def execute(delivery: Delivery, lanes: Lanes) -> Report:
     run = _runs.get(key)
     # An open route's publishers choose their ids: the same one may be another message.
     if run is None or not run.is_of(delivery.message):
-        kind = _CoroutineRun if inspect.iscoroutinefunction(delivery.route.task.func) else _SyncRun
+        kind = _CoroutineRun if _is_coroutine(delivery.route.task.func) else _SyncRun
         run = _runs[key] = kind(key, delivery, lanes)
-        run.start()
-        waiting = run.wait(delivery)
+        waiting = run.start()
     else:
         waiting = run.join(delivery)
     try:
@@ -70,25 +72,31 @@ class _Run(ABC):
         self.delivery = delivery
         self._key = key
         self._borrower = Borrower(lanes)
-        self._waiting: list[Delivery] = []
+        self._waiting = [delivery]
         self._was_left = False
         self._choosing = threading.Lock()  # who tells of a delivery: the run, or who waits for it
         self._concluded: Report | None = None
         self._told: Delivery | None = None  # the one whose line the run has written
         self._fingerprint = b""  # of the message, once that itself is not needed any more
         self._task: asyncio.Task[Report]
-        self._span = DeliverySpan()
+        self._span = NOT_TRACED
 
-    def start(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._main())
-        self._task.add_done_callback(self._when_done)
+    async def start(self) -> Report:
+        """See join(). What need not wait has ended before another turn of the loop."""
+        loop = asyncio.get_running_loop()
+        task = asyncio.Task(self._main(), loop=loop, eager_start=True)
+        if task.done():
+            self._when_done(task)
+        else:
+            task.add_done_callback(self._when_done)
+        return await self._wait(self.delivery)
 
-    async def wait(self, delivery: Delivery) -> Report:
+    async def _wait(self, delivery: Delivery) -> Report:
         """The report for this delivery, by its own deadline."""
         loop = asyncio.get_running_loop()
-        self._waiting.append(delivery)
         try:
-            await asyncio.wait({self._task}, timeout=self._give_up_at(delivery) - loop.time())
+            if not self._task.done():
+                await asyncio.wait({self._task}, timeout=self._give_up_at(delivery) - loop.time())
             if self._task.cancelled():
                 return Report(self._given_up)
             if self._task.done():
@@ -108,9 +116,10 @@ class _Run(ABC):
                 self._leave()
 
     async def join(self, delivery: Delivery) -> Report:
-        """See wait(). The run's own span is of the delivery that began it."""
+        """The report for another delivery. The run's own span is of the one that began it."""
+        self._waiting.append(delivery)
         with _span_of(delivery, self._span) as span:
-            report = await self.wait(delivery)
+            report = await self._wait(delivery)
             span.tell(report.outcome.word, is_failure=report.outcome.is_failure)
             return report
 
@@ -142,6 +151,9 @@ class _Run(ABC):
             self._task.cancel()
 
     async def _main(self) -> Report:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - for the type checker
+        self._task = task
         try:
             with _span_of(self.delivery) as self._span:
                 async with ThreadSensitiveContext(executor=self._borrower):
@@ -300,22 +312,19 @@ def _fingerprint(message: TaskMessage) -> bytes:
 def _tell(signal: Signal, attempt: Attempt) -> None:
     """In a lane. Whatever the receivers do, it changes no answer."""
     sender = attempt.delivery.sender
-    with _blaming_receivers():
+    try:
         run_tidily(lambda: signal.send_robust(sender=sender, task_result=attempt.result))
+    except OF_RECEIVERS:
+        logger.exception(RECEIVER_FAILED)
 
 
 async def _atell(signal: Signal, attempt: Attempt) -> None:
     """See _tell()."""
-    with _blaming_receivers():
-        await signals.asend(signal, attempt.delivery.sender, attempt.result)
-
-
-@contextmanager
-def _blaming_receivers() -> Iterator[None]:
     try:
-        yield
-    except (TransactionLeftOpen, SystemExit):
-        logger.exception("A receiver of a task's signal failed")
+        await signals.asend(signal, attempt.delivery.sender, attempt.result)
+    except OF_RECEIVERS:
+        logger.exception(RECEIVER_FAILED)
 
 
+_is_coroutine = functools.cache(inspect.iscoroutinefunction)
 _runs: dict[_Key, _Run] = {}

@@ -209,4 +209,5 @@ def _sender(carrier: Mapping[str, str]) -> "SpanContext | None":
     return None
 
 
-NO_SPAN: Final = nullcontext(DeliverySpan())
+NOT_TRACED: Final = DeliverySpan()
+NO_SPAN: Final = nullcontext(NOT_TRACED)

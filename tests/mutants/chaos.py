@@ -9,11 +9,11 @@ MUTANTS = [
         guard="a push is answered after its task has run",
         file="asgi_tasks/asgi.py",
         old="""            answer = await connection.until_gone(
-                dispatch.receive(backend, connection.method, connection.headers, connection.read)
+                dispatch.receive(backend, scope["method"], connection.headers, connection.read)
             )
 """,
         new="""            self.left = asyncio.ensure_future(
-                dispatch.receive(backend, connection.method, connection.headers, connection.read)
+                dispatch.receive(backend, scope["method"], connection.headers, connection.read)
             )
             answer = dispatch.Answer(204, {})
 """,

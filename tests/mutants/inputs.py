@@ -137,7 +137,7 @@ MUTANTS = [
     Mutant(
         guard="a body has a limit",
         file="asgi_tasks/asgi.py",
-        old="if len(body) > limit:",
+        old="if size > limit:",
         new="if False:",
         tests=corpus("bytes or chunks"),
     ),

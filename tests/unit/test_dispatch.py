@@ -159,6 +159,27 @@ async def test_task_that(client, perform, name, do, status):
     assert (answer[0], answer[2]) == (status, b"")
 
 
+async def test_push_whose_task_waits_for_nothing_is_answered_before_another_turn_of_the_loop(
+    token, perform
+):
+    client = Client(*endpoint(), token)
+    first, second = (make_body(make_message("act", perform(lambda: None))) for _ in range(2))
+    assert await client.status(first) == 204  # and the token is known
+    application, scope = endpoint()[0], client.connect().scope
+    answers = []
+
+    async def receive():
+        return {"type": "http.request", "body": second}
+
+    async def send(message):
+        answers.append(message.get("status"))
+
+    asyncio.Task(
+        application(scope, receive, send), loop=asyncio.get_running_loop(), eager_start=True
+    )
+    assert answers == [204, None]
+
+
 async def test_coroutine_past_its_deadline(client, perform):
     assert await client.status(make_body(make_message("act_briefly", perform(forever)))) == 504
 
