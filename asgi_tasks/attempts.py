@@ -1,5 +1,6 @@
 """One call of a task's function, and how it ended."""
 
+import functools
 import inspect
 import json
 import os
@@ -67,8 +68,9 @@ class Attempt:
             error = TypeError(f"the task returned a {kind} instead of running")
             return self._end_failed(error, Outcome.FAILED)
         try:
-            value = normalize_json(value)
-            json.dumps(value, allow_nan=False)
+            if value is not None:
+                value = normalize_json(value)
+                json.dumps(value, allow_nan=False)
         except Exception as error:  # whatever the value's own methods raise
             return self._end_failed(error, Outcome.RESULT_NOT_JSON)
         self._end(TaskResultStatus.SUCCESSFUL, value)
@@ -106,6 +108,8 @@ class Attempt:
 
 
 def _is_unfinished(value: Any) -> bool:
+    if value is None:
+        return False
     if inspect.iscoroutine(value):
         value.close()
         return True
@@ -137,5 +141,9 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+@functools.cache
 def _worker_id() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
+
+
+os.register_at_fork(after_in_child=_worker_id.cache_clear)

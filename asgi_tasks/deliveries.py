@@ -18,6 +18,11 @@ from .routes import TaskRoute
 logger = logging.getLogger("asgi_tasks")
 
 RESULT_CHARACTERS = 200  # of a result, in the log
+LINE = (
+    "Task %(task_name)s %(outcome)s in %(duration_ms)s ms"
+    ": id=%(task_id)s message=%(message_id)s attempt=%(attempt)s"
+)
+LATE_LINE = LINE.replace(":", " after its push was given up:", 1)
 
 
 class Outcome(enum.Enum):
@@ -94,18 +99,8 @@ def tell(
     """Write the delivery's one line and count it. Late: its push was given up before."""
     seconds = time.monotonic() - delivery.received
     outcome = report.outcome
-    fields: dict[str, Any] = {
-        **delivery.fields,
-        "duration_ms": round(seconds * 1000),
-        "outcome": outcome.word,
-    }
-    line = "Task %(task_name)s %(outcome)s in %(duration_ms)s ms"
-    line += " after its push was given up" if late else ""
-    line += ": id=%(task_id)s message=%(message_id)s attempt=%(attempt)s"
-    if delivery.options.log_results and report.result is not None:
-        fields["result"] = json.dumps(report.result)[:RESULT_CHARACTERS]
-        line += " result=%(result)s"
-    logger.log(outcome.level, line, fields, extra=fields, exc_info=error)
+    if logger.isEnabledFor(outcome.level):
+        _log(delivery, report, seconds, error, late)
     if (listener := listening.get()) and not late:
         listener(delivery, report, error.error if isinstance(error, TracebackCut) else error)
     if not late:
@@ -115,6 +110,22 @@ def tell(
             seconds=seconds,
             error_type=_error_type(outcome, error),
         )
+
+
+def _log(
+    delivery: Delivery, report: Report, seconds: float, error: BaseException | None, late: bool
+) -> None:
+    outcome = report.outcome
+    fields: dict[str, Any] = {
+        **delivery.fields,
+        "duration_ms": round(seconds * 1000),
+        "outcome": outcome.word,
+    }
+    line = LATE_LINE if late else LINE
+    if delivery.options.log_results and report.result is not None:
+        fields["result"] = json.dumps(report.result)[:RESULT_CHARACTERS]
+        line += " result=%(result)s"
+    logger.log(outcome.level, line, fields, extra=fields, exc_info=error)
 
 
 def _error_type(outcome: Outcome, error: BaseException | None) -> str:

@@ -58,16 +58,17 @@ class PushTokenVerifier:
         self._service_account = service_account
         self._certificates = certificates
         self._clock = clock
-        self._verified: dict[str, int] = {}  # token: exp. Pub/Sub sends one token many times.
+        # Each header's exp: Pub/Sub sends one token many times.
+        self._verified: dict[str, int] = {}
 
     async def verify(self, authorization: str) -> None:
         """Return if this Authorization header is Pub/Sub's.
 
         Raise Unauthenticated, PermissionDenied, or Unavailable without certificates to check with.
         """
-        token = _bearer_token(authorization)
-        if self._verified.get(token, 0) > self._clock():
+        if self._verified.get(authorization, 0) > self._clock():
             return
+        token = _bearer_token(authorization)
         header, payload, signature = map(_decode_part, token.split("."))
         key_id, claims = _check_header(_load_object(header)), _load_object(payload)
         self._check_times(claims)
@@ -75,7 +76,7 @@ class PushTokenVerifier:
         certificate = await self._certificates.get(key_id)
         _check_signature(token.rpartition(".")[0], signature, certificate)
         self._check_account(claims)
-        self._remember(token, claims["exp"])
+        self._remember(authorization, claims["exp"])
 
     def _check_times(self, claims: dict[str, Any]) -> None:
         moments: list[Any] = [claims.get("iat"), claims.get("exp"), claims.get("nbf", 0)]
@@ -102,10 +103,10 @@ class PushTokenVerifier:
         if not is_ours or claims.get("email_verified") is not True:
             raise PermissionDenied("the token is of another account than push_service_account")
 
-    def _remember(self, token: str, expiry: int) -> None:
+    def _remember(self, authorization: str, expiry: int) -> None:
         if len(self._verified) >= MAX_CACHED_TOKENS:
             self._verified.clear()
-        self._verified[token] = expiry
+        self._verified[authorization] = expiry
 
 
 class Certificates:

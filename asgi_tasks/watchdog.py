@@ -10,8 +10,6 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import Context
 from traceback import StackSummary, walk_stack
 
@@ -24,20 +22,28 @@ PATIENCE = 0.6  # seconds without a tick
 SHOWN = 10  # of the tasks that run, and of the frames of the stack
 
 
-@contextmanager
-def watching(label: str) -> Iterator[None]:
+class watching:  # noqa: N801 - a context manager; a generator's costs twice as much
     """Watch the running event loop meanwhile; ``label`` tells what runs."""
-    loop = asyncio.get_running_loop()
+
+    __slots__ = ("_label", "_labels")
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+
+    def __enter__(self) -> None:
+        self._labels = _get_watch(asyncio.get_running_loop()).labels
+        self._labels[self] = self._label
+
+    def __exit__(self, *error: object) -> None:
+        del self._labels[self]
+
+
+def _get_watch(loop: asyncio.AbstractEventLoop) -> "_Watch":
     watch = _watches.get(loop)
     if watch is None:
         watch = _watches[loop] = _Watch(loop)
         _guard.wake()
-    token = object()
-    watch.labels[token] = label
-    try:
-        yield
-    finally:
-        del watch.labels[token]
+    return watch
 
 
 class _Watch:

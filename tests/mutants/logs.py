@@ -45,8 +45,8 @@ MUTANTS = [
     Mutant(
         guard="the severity is ours to say",
         file=LOGS,
-        old="ours | theirs | ours |",
-        new="ours | theirs |",
+        old="ours | theirs | ours\n",
+        new="ours | theirs\n",
         tests=f"{UNIT} -k not_overwritten",
     ),
     Mutant(
@@ -59,7 +59,7 @@ MUTANTS = [
     Mutant(
         guard="lines outside of a delivery do not bear its id",
         file="asgi_tasks/current.py",
-        old="        _fields.reset(token)",
+        old="        _fields.reset(self._token)",
         new="        pass",
         tests=f"{UNIT} -k whose_it_is",
     ),

@@ -119,13 +119,13 @@ MUTANTS = [
     # What is remembered
     oidc(
         "a remembered token expires",
-        "if self._verified.get(token, 0) > self._clock():",
-        "if token in self._verified:",
+        "if self._verified.get(authorization, 0) > self._clock():",
+        "if authorization in self._verified:",
         BY_ITSELF,
     ),
     oidc(
         "a token is remembered",
-        "        self._verified[token] = expiry",
+        "        self._verified[authorization] = expiry",
         "        pass",
         BY_ITSELF,
     ),
@@ -137,8 +137,8 @@ MUTANTS = [
     ),
     oidc(
         "a denied token is not remembered",
-        '        self._check_account(claims)\n        self._remember(token, claims["exp"])',
-        '        self._remember(token, claims["exp"])\n        self._check_account(claims)',
+        '        self._check_account(claims)\n        self._remember(authorization, claims["exp"])',
+        '        self._remember(authorization, claims["exp"])\n        self._check_account(claims)',
         BY_ITSELF,
     ),
     Mutant(
