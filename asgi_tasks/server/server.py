@@ -6,6 +6,7 @@ import daphne.server  # isort:skip
 import asyncio
 import contextlib
 import functools
+import gc
 import logging
 import os
 import signal
@@ -83,12 +84,16 @@ class Server(daphne.server.Server):
             reactor.callWhenRunning(self._handle_signals)
             self.signal_handlers = False  # Twisted's, which end at once
         reactor.callLater(1, self._check_deadlines)
+        # What the start has left stays: no collection has to look at it again.
+        gc.collect()
+        gc.freeze()
         super().run()
 
     def listen_success(self, port: Any) -> None:
         """It listens: from here on the connections are ours."""
         self.http_factory.protocol = Channel
         self.http_factory.acceptableProtocols = lambda: [b"http/1.1"]
+        self.http_factory.log = _log_nothing
         self._ports.append(port)
         super().listen_success(port)
 
@@ -102,6 +107,22 @@ class Server(daphne.server.Server):
         self.channels.discard(channel)
         if not self.channels:
             self._is_alone.set()
+
+    def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
+        """The input queue of an application that is forgotten as soon as it has answered.
+
+        Daphne's own look for those once a second: under load thousands of them lie about.
+        """
+        queue = super().create_application(protocol, scope)
+        if task := self.connections.get(protocol, {}).get("application_instance"):
+            task.add_done_callback(functools.partial(self._forget_answered, protocol))
+        return queue
+
+    def _forget_answered(self, protocol: Any, task: asyncio.Task[None]) -> None:
+        """Unless there is something to tell: then it is left to Daphne's check."""
+        is_over = "disconnected" in self.connections.get(protocol, {})
+        if is_over and not task.cancelled() and not task.exception():
+            del self.connections[protocol]
 
     def kill_all_applications(self) -> None:
         """Nothing: they have been drained. Daphne's own stumbles over half-received requests."""
@@ -208,6 +229,10 @@ class Server(daphne.server.Server):
     def _under_way(self) -> dict[Any, asyncio.Task[None]]:
         running = ((p, d.get("application_instance")) for p, d in self.connections.items())
         return {protocol: task for protocol, task in running if task and not task.done()}
+
+
+def _log_nothing(request: Any) -> None:
+    """Instead of Twisted's access log, which is made for each request even where none is kept."""
 
 
 def _leave_signals_alone() -> None:

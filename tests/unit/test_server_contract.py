@@ -24,7 +24,7 @@ OVERRIDDEN = {
     (Channel, http.HTTPChannel): "connectionMade connectionLost dataReceived allHeadersReceived "
     "allContentReceived checkPersistence requestDone",
     (Request, WebRequest): "process handleContentChunk",
-    (Server, daphne.server.Server): "run listen_success kill_all_applications",
+    (Server, daphne.server.Server): "run listen_success create_application kill_all_applications",
     (CommandLineInterface, daphne.cli.CommandLineInterface): "run load_asgi_app",
 }
 
@@ -34,6 +34,7 @@ USED = [
     (http.HTTPChannel, "persistent"),
     (HTTPFactory, "protocol"),
     (HTTPFactory, "acceptableProtocols"),
+    (HTTPFactory, "log"),
     (WebSocketProtocol, "sendCloseFrame"),
     (WebSocketProtocol, "STATE_OPEN"),
     (daphne.server.Server, "handle_reply"),
@@ -205,6 +206,41 @@ async def test_daphne_keeps_the_task_of_each_request():
     assert isinstance(server.create_application("protocol", {"type": "http"}), asyncio.Queue)
     await server.connections["protocol"]["application_instance"]
     assert asked == ["http"]
+
+
+async def test_an_answered_request_is_forgotten_at_once():
+    assert "answered" not in await _after_an_application("answered")
+
+
+async def test_a_request_whose_application_raised_is_left_to_daphne_which_tells_of_it():
+    kept = (await _after_an_application("raised"))["raised"]
+    with pytest.raises(ZeroDivisionError):
+        kept["application_instance"].result()
+
+
+async def test_a_request_not_answered_yet_is_kept():
+    assert "open" in await _after_an_application("open")
+
+
+async def _after_an_application(end):
+    """The server's connections once an application has come to this end."""
+    server = Server(None, ["tcp:0"])
+    server.connections = {}
+    server.protocol_connected(end)
+
+    async def application(scope, receive, send):
+        if end != "open":
+            server.protocol_disconnected(end)  # what the end of an answer does
+        if end == "raised":
+            raise ZeroDivisionError
+
+    server.application = application
+    with server._woken, server._waking:
+        server.create_application(end, {"type": "http"})
+        task = server.connections[end]["application_instance"]
+        await asyncio.wait([task])
+        await asyncio.sleep(0)
+    return server.connections
 
 
 async def test_daphne_hands_on_what_is_answered_unless_the_client_left():
