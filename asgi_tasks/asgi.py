@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.handlers.asgi import ASGIHandler
 
-from . import dispatch
+from . import dispatch, eager
 from .backends import get_backend
 from .exceptions import BodyTooLarge
 from .routes import get_route_table
@@ -58,7 +58,8 @@ class _Connection:
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.headers = _join_headers(scope["headers"])
         self._receive = receive
-        self._is_read = asyncio.Event()
+        self._is_read = False
+        self._whole: asyncio.Event | None = None  # set when it is read, if somebody waits for that
         self._is_gone = False
 
     async def read(self, limit: int) -> bytes:
@@ -74,17 +75,17 @@ class _Connection:
             if size > limit:
                 raise BodyTooLarge(f"a body of more than {limit:,} bytes")
             if not message.get("more_body", False):
-                self._is_read.set()
+                self._is_read = True
+                if self._whole:
+                    self._whole.set()
                 return b"".join(parts)
 
     async def until_gone[T](self, answering: Coroutine[Any, Any, T]) -> T | None:
         """What is awaited, or None once nobody is there to take it."""
-        loop = asyncio.get_running_loop()
-        # At once: what need not wait is answered before another turn of the loop.
-        task = asyncio.Task(answering, loop=loop, eager_start=True)
+        task = eager.start(answering)
         if task.done() and not task.cancelled():
             return task.result()
-        watch = loop.create_task(self._cancel_when_gone(task))
+        watch = asyncio.get_running_loop().create_task(self._cancel_when_gone(task))
         try:
             return await task
         except asyncio.CancelledError:
@@ -95,7 +96,9 @@ class _Connection:
             watch.cancel()
 
     async def _cancel_when_gone(self, task: asyncio.Task[Any]) -> None:
-        await self._is_read.wait()
+        if not self._is_read:
+            self._whole = asyncio.Event()
+            await self._whole.wait()
         while (await self._receive())["type"] != "http.disconnect":
             pass
         self._is_gone = True

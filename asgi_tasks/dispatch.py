@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
-from . import current, metrics
+from . import current, eager, metrics
 from .backends import PubSubBackend
 from .conf import BackendOptions
 from .deliveries import Delivery
@@ -99,7 +99,7 @@ async def _read_body(headers: Mapping[str, str], read: Read, limit: int) -> byte
     if length.isascii() and length.isdigit() and int(length[:20]) > limit:
         raise BodyTooLarge(f"a body of more than {limit:,} bytes")
     # A body that is there already needs no clock.
-    reading = asyncio.Task(read(limit), loop=asyncio.get_running_loop(), eager_start=True)
+    reading = eager.start(read(limit))
     if reading.done():
         return reading.result()
     try:

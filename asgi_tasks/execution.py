@@ -11,15 +11,16 @@ import inspect
 import logging
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Coroutine
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.dispatch import Signal
 from django.tasks.signals import task_finished, task_started
 
-from . import signals, tracing
+from . import eager, signals, tracing
 from .attempts import Attempt
 from .deliveries import Delivery, Outcome, Report, tell
 from .lanes import Borrower, Lanes, TransactionLeftOpen, run_tidily
@@ -82,9 +83,8 @@ class _Run(ABC):
         self._span = NOT_TRACED
 
     async def start(self) -> Report:
-        """See join(). What need not wait has ended before another turn of the loop."""
-        loop = asyncio.get_running_loop()
-        task = asyncio.Task(self._main(), loop=loop, eager_start=True)
+        """See join()."""
+        task = eager.start(self._main())
         if task.done():
             self._when_done(task)
         else:
@@ -135,7 +135,9 @@ class _Run(ABC):
             return self._concluded
 
     def is_of(self, message: TaskMessage) -> bool:
-        """Whether this is the run of that message."""
+        """Whether this is the run of that message, and has not just been cancelled."""
+        if self._task.cancelled():
+            return False
         if self._fingerprint:
             return self._fingerprint == _fingerprint(message)
         return self.delivery.message == message
@@ -213,10 +215,10 @@ class _CoroutineRun(_Run):
         attempt = Attempt(self.delivery)
         label = f"{self.delivery.route.name} (id={self.delivery.message.task_id})"
         await _atell(task_started, attempt)
+        timeout = asyncio.timeout_at(self.delivery.deadline)
         try:
-            async with asyncio.timeout_at(self.delivery.deadline) as timeout:
-                with watching(label):
-                    value = await attempt.call()
+            with watching(label):
+                value = await _within(timeout, attempt.call())
         except BaseException as error:
             if self._is_stopped(error):
                 raise
@@ -288,6 +290,15 @@ class _SyncRun(_Run):
         with self._deciding:
             is_first, self._is_decided = not self._is_decided, True
             return is_first
+
+
+async def _within(clock: asyncio.Timeout, call: Coroutine[Any, Any, Any]) -> Any:
+    """What the call returns. One that waits for nothing needs no clock."""
+    task = eager.start(call)
+    if task.done():
+        return task.result()
+    async with clock:
+        return await task
 
 
 def _span_of(

@@ -126,10 +126,12 @@ class CloudFormatter(JsonFormatter):
         found = {"message": record.message, **message_dict}
         if "exc_info" in found:
             found["stack_trace"] = found.pop("exc_info")
-        for name, value in record.__dict__.items():
-            if name not in self.reserved_attrs and name[:1] != "_":
-                found[name] = value
-        return found
+        reserved = self.reserved_attrs
+        return found | {
+            name: value
+            for name, value in record.__dict__.items()
+            if name not in reserved and name[:1] != "_"
+        }
 
     def _trace(self, of_push: str) -> dict[str, Any]:
         place, prefix = tracing.place(), f"projects/{self._project_id}/traces/"

@@ -18,7 +18,7 @@ mkdir -p .cache
     compile --resolution lowest-direct --no-deps $all --output-file "$bounds" --upgrade
     compile --generate-hashes --group dev $all --output-file requirements/dev.txt "$@"
     compile --generate-hashes $site --output-file requirements/site.txt "$@"
-    compile --generate-hashes --group bench --output-file requirements/bench.txt "$@"
+    compile --generate-hashes --group site --group test --group bench $all --output-file requirements/bench.txt "$@"
     compile --generate-hashes --group site --group test $all --constraint "$bounds" \
         --output-file requirements/lowest.txt "$@"
 }

@@ -84,9 +84,7 @@ class Server(daphne.server.Server):
             reactor.callWhenRunning(self._handle_signals)
             self.signal_handlers = False  # Twisted's, which end at once
         reactor.callLater(1, self._check_deadlines)
-        # What the start has left stays: no collection has to look at it again.
-        gc.collect()
-        gc.freeze()
+        gc.freeze()  # what the start has left stays: no collection has to look at it again
         super().run()
 
     def listen_success(self, port: Any) -> None:

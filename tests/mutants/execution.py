@@ -140,6 +140,27 @@ MUTANTS = [
         tests=f"{TESTS} -k two_messages",
     ),
     Mutant(
+        guard="a run that was cancelled just now is not joined",
+        file=EXECUTION,
+        old="if self._task.cancelled():\n            return False",
+        new="if False:\n            return False",
+        tests=f"{TESTS} -k redelivery_after_a_cancelled_run",
+    ),
+    Mutant(
+        guard="a coroutine that waits has a deadline",
+        file=EXECUTION,
+        old="    async with clock:\n        return await task",
+        new="    return await task",
+        tests="tests/unit/test_dispatch.py -k coroutine_past_its_deadline",
+    ),
+    Mutant(
+        guard="the loop knows a task that waits",
+        file="asgi_tasks/eager.py",
+        old="asyncio._register_task(task)",
+        new="pass",
+        tests="tests/unit/test_eager.py -k among",
+    ),
+    Mutant(
         guard="a receiver that leaves a transaction open changes no answer",
         file=EXECUTION,
         old="OF_RECEIVERS = (TransactionLeftOpen, SystemExit)",
