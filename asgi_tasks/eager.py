@@ -10,8 +10,4 @@ def start[T](coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
 
     https://docs.python.org/3/library/asyncio-task.html#asyncio.Task
     """
-    task = asyncio.Task(coroutine, loop=asyncio.get_running_loop(), eager_start=True)
-    if not task.done():
-        # Python 3.12.1 and 3.13.0 forget to, and all_tasks() would not know it.
-        asyncio._register_task(task)
-    return task
+    return asyncio.Task(coroutine, loop=asyncio.get_running_loop(), eager_start=True)

@@ -151,14 +151,7 @@ MUTANTS = [
         file=EXECUTION,
         old="    async with clock:\n        return await task",
         new="    return await task",
-        tests="tests/unit/test_dispatch.py -k coroutine_past_its_deadline",
-    ),
-    Mutant(
-        guard="the loop knows a task that waits",
-        file="asgi_tasks/eager.py",
-        old="asyncio._register_task(task)",
-        new="pass",
-        tests="tests/unit/test_eager.py -k among",
+        tests=f"{TESTS} -k deadline",
     ),
     Mutant(
         guard="a receiver that leaves a transaction open changes no answer",
