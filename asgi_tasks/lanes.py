@@ -48,12 +48,14 @@ class Borrower(Executor):
     Made for asgiref's ThreadSensitiveContext. Call release() when the run is over.
     """
 
+    calls: deque[tuple[Future[Any], Callable[[], Any]]]
+    visited: set[Lane]
+    has_called = False  # and so has these two
+    is_admitted = False  # waiting for a lane or running in one
+    is_released = False  # comes back to no connection, even if a cancelled call is queued
+
     def __init__(self, lanes: "Lanes") -> None:
         self._lanes = lanes
-        self.calls: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
-        self.is_admitted = False  # waiting for a lane or running in one
-        self.is_released = False  # comes back to no connection, even if a cancelled call is queued
-        self.visited: set[Lane] = set()
 
     def submit[**P, T](
         self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
@@ -63,9 +65,17 @@ class Borrower(Executor):
         self._lanes.admit(self, future, functools.partial(fn, *args, **kwargs))
         return future
 
+    def have_queue(self) -> None:
+        """Before a call is queued: a run that stays on the event loop needs no queue."""
+        if not self.has_called:
+            self.calls, self.visited = deque(), set()
+            self.has_called = True
+
     def release(self) -> None:
         """Give the lanes leave to close the connections this run used."""
-        self._lanes.release(self)
+        self.is_released = True
+        if self.has_called:
+            self._lanes.release(self)
 
     def run_next(self) -> None:
         """In a lane's thread: the first of the waiting calls."""
@@ -93,6 +103,7 @@ class Lanes:
     def admit(self, borrower: Borrower, future: "Future[Any]", call: Callable[[], Any]) -> None:
         """Queue a call of the borrower."""
         with self._lock:
+            borrower.have_queue()
             borrower.calls.append((future, call))
             if borrower.is_admitted:
                 return
@@ -104,7 +115,6 @@ class Lanes:
     def release(self, borrower: Borrower) -> None:
         """Forget the borrower, and wake idle lanes that it kept from closing connections."""
         with self._lock:
-            borrower.is_released = True
             for lane in borrower.visited:
                 lane.users.discard(borrower)
                 if lane in self._free and not lane.users:

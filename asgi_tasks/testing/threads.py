@@ -35,6 +35,7 @@ class TestThread(Lanes):
 
     def admit(self, borrower: Borrower, future: "Future[Any]", call: Callable[[], Any]) -> None:
         """Run a call of the borrower."""
+        borrower.have_queue()
         borrower.calls.append((future, call))
         # In the test's own context: that of the run leads back here.
         running = asyncio.get_running_loop().create_task(

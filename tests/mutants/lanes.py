@@ -54,10 +54,36 @@ MUTANTS = [
         "garbage_collector",
     ),
     lanes(
+        "a run that has called lets go of its lanes",
+        "        if self.has_called:\n            self._lanes.release(self)",
+        "        if False:\n            self._lanes.release(self)",
+        "last_user",
+    ),
+    lanes(
+        "a call that comes after the release keeps no connection",
+        "        self.is_released = True\n        if",
+        "        self.is_released = self.has_called\n        if",
+        "comes_after_the_release",
+    ),
+    lanes(
         "a forked child has lanes of its own",
         "os.register_at_fork(after_in_child=_make_lanes.cache_clear)",
         "",
         "forked",
+    ),
+    Mutant(
+        guard="a task that stays on the loop takes no lane",
+        file="asgi_tasks/lanes.py",
+        old="        self._lanes = lanes\n\n    def submit",
+        new="        self._lanes = lanes\n        self.submit(int)\n\n    def submit",
+        tests="tests/reliability/test_cold_start.py -k take_no_lane",
+    ),
+    Mutant(
+        guard="a server that is ready has loaded no client",
+        file="asgi_tasks/apps.py",
+        old="from typing import Any\n",
+        new="from typing import Any\n\nimport aiohttp\n",
+        tests="tests/reliability/test_cold_start.py -k no_more",
     ),
     # How long a connection is kept
     lanes(

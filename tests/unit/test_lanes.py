@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import gc
 import threading
 import weakref
@@ -87,6 +88,17 @@ async def test_borrower_between_two_calls_holds_no_lane():
     assert await borrow(lanes, thread_of)
     resume.set()
     assert await other
+
+
+async def test_borrowers_that_never_call_start_no_thread():
+    lanes, before = Lanes(4), threading.active_count()
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(100):
+            borrower = Borrower(lanes)
+            stack.callback(borrower.release)
+            await stack.enter_async_context(ThreadSensitiveContext(executor=borrower))
+        assert threading.active_count() == before
+    assert threading.active_count() == before
 
 
 def test_calls_of_one_borrower_run_one_at_a_time_and_in_order():
@@ -517,6 +529,13 @@ def test_connection_is_closed_after_a_call_that_outlived_its_run(database, block
     assert blocker.started.wait(LONG)
     user.release()
     blocker.let_go.set()
+    assert database.closed.wait(LONG)
+
+
+def test_connection_is_closed_after_a_call_that_comes_after_the_release(database):
+    late = database.borrower()
+    late.release()
+    late.submit(database.query).result(LONG)
     assert database.closed.wait(LONG)
 
 

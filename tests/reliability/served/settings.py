@@ -1,4 +1,5 @@
 import copy
+import os
 from pathlib import Path
 
 from tests.site import settings as site
@@ -13,6 +14,6 @@ TEMPLATES = [
 ]
 TASKS = copy.deepcopy(site.TASKS)
 TASKS["default"]["OPTIONS"] |= {
-    "routes": "tests.reliability.served.tasks",
+    "routes": os.environ.get("TESTS_ROUTES", "tests.reliability.served.tasks"),
     "max_message_bytes": 300_000,  # small, so that a body over the cap is quickly sent
 }
