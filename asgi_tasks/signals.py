@@ -1,11 +1,15 @@
 """Django's task signals, sent from an event loop without a thread where none is needed."""
 
+import logging
+from collections.abc import Callable
 from typing import Any
 
 from django.dispatch import Signal
 from django.tasks import TaskResult, signals
 
 type AnyResult = TaskResult[..., Any]
+
+logger = logging.getLogger("asgi_tasks")
 
 # Django's own receivers only write a log line.
 _LOGGERS = (signals.log_task_enqueued, signals.log_task_started, signals.log_task_finished)
@@ -18,11 +22,20 @@ async def asend(signal: Signal, sender: type[Any], task_result: AnyResult) -> No
     Django's loggers listen they are called here.
     """
     sync_receivers, async_receivers = signal._live_receivers(sender)
-    if async_receivers or not all(map(_is_logger, sync_receivers)):
-        await signal.asend_robust(sender=sender, task_result=task_result)
+    for receiver in sync_receivers:
+        if receiver not in _LOGGERS:
+            break
     else:
-        signal.send_robust(sender=sender, task_result=task_result)
+        if not async_receivers:
+            _call(sync_receivers, signal=signal, sender=sender, task_result=task_result)
+            return
+    await signal.asend_robust(sender=sender, task_result=task_result)
 
 
-def _is_logger(receiver: object) -> bool:
-    return any(receiver is logger for logger in _LOGGERS)
+def _call(receivers: list[Callable[..., Any]], **named: Any) -> None:
+    """As send_robust() does, which would look for the receivers once more."""
+    for receiver in receivers:
+        try:
+            receiver(**named)
+        except Exception as error:
+            logger.exception("Error calling %s (%s)", receiver.__qualname__, error)

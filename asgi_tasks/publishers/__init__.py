@@ -1,18 +1,21 @@
 """One publisher an event loop: awaited there, or from sync code through a loop in a thread.
 
-A publisher joins what waits for the same topic into one request and retries what is transient
-until the budget of each message is spent. gcloud-aio is imported at the first enqueue: a web
-process that never publishes does not pay for it.
+A publisher joins what waits for the same topic into one request, retries what is transient until
+the budget of each message is spent, and finds the one that spoils a request for the others.
+gcloud-aio is imported at the first enqueue: a web process that never publishes does not pay for it.
 """
 
+import asyncio
 import atexit
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 
 from .background import BackgroundLoop
 from .failures import PublishError
-from .publisher import get_publisher
+from .pending import Pending
+from .publisher import make_publisher, publishers
 
 __all__ = ["PublishError", "diverted", "publish", "publish_from_thread", "stop"]
 
@@ -30,12 +33,15 @@ async def publish(topic: str, data: bytes, attributes: dict[str, str], *, budget
     """
     if _carriers:
         return _carriers[-1](topic, data, attributes)
+    loop = asyncio.get_running_loop()
+    publisher = publishers.get(loop) or await make_publisher(loop)
+    confirmed: asyncio.Future[str] = loop.create_future()
+    pending = Pending(data, attributes, budget, confirmed)
+    publisher.submit(topic, pending)
     try:
-        publisher = await get_publisher()
-    except Exception as error:
-        reason = f"a publisher cannot be made with these credentials: {error!r}"
-        raise PublishError(reason, maybe_published=False) from error
-    return await publisher.publish(topic, data, attributes, budget=budget)
+        return await confirmed
+    finally:
+        pending.forget()  # where the caller is cancelled
 
 
 def publish_from_thread(
@@ -44,7 +50,9 @@ def publish_from_thread(
     """See publish(). Blocks the calling thread, which runs no event loop."""
     if _carriers:
         return _carriers[-1](topic, data, attributes)
-    return _background.run(publish(topic, data, attributes, budget=budget), budget + GRACE)
+    confirmed = Future[str]()
+    pending = Pending(data, attributes, budget, confirmed)
+    return _background.publish(topic, pending, confirmed, budget + GRACE)
 
 
 @contextmanager

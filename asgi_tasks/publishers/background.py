@@ -3,11 +3,11 @@
 import asyncio
 import contextlib
 import threading
-from collections.abc import Coroutine
-from concurrent.futures import CancelledError
-from typing import Any
+from concurrent.futures import Future
 
 from .failures import PublishError
+from .pending import STOPPED, Pending
+from .publisher import make_publisher, publishers
 
 
 class BackgroundLoop:
@@ -15,59 +15,100 @@ class BackgroundLoop:
 
     def __init__(self) -> None:
         self._starting = threading.Lock()
-        self._runner: asyncio.Runner | None = None
-        self._thread: threading.Thread | None = None
-        self._stopped: asyncio.Event
+        self._running: _Loop | None = None
 
-    def run[T](self, coroutine: Coroutine[Any, Any, T], seconds: float) -> T:
+    def publish(self, topic: str, pending: Pending, confirmed: Future[str], seconds: float) -> str:
+        """Hand it over and wait for the broker's id, so long at the most. Raise PublishError."""
         try:
-            future = asyncio.run_coroutine_threadsafe(coroutine, self._get_loop())
+            self._get_loop().hand_over(topic, pending)
         except RuntimeError as error:  # no thread, no loop, or the interpreter shuts down
-            coroutine.close()
             raise PublishError(str(error), maybe_published=False) from error
         try:
-            return future.result(seconds)
-        except CancelledError as error:
-            raise PublishError("the publisher was stopped", maybe_published=True) from error
+            return confirmed.result(seconds)
         except TimeoutError as error:
-            future.cancel()
             reason = f"the publisher's event loop is blocked for {seconds:g} s"
             raise PublishError(reason, maybe_published=True) from error
 
     def stop(self) -> None:
         """End the loop, which closes its publisher."""
         with self._starting:
-            if self._thread is not None and self._runner is not None:
-                self._runner.get_loop().call_soon_threadsafe(self._stopped.set)
-                self._thread.join(timeout=2)
-                self._thread = self._runner = None
+            if self._running is not None:
+                self._running.stop()
+                self._running = None
 
-    def _get_loop(self) -> asyncio.AbstractEventLoop:
+    def _get_loop(self) -> "_Loop":
         with self._starting:
-            if self._runner is None:
-                self._start()
-            if self._runner is None:
-                raise RuntimeError("the publisher's event loop did not start")
-            return self._runner.get_loop()
+            if self._running is None:
+                self._running = _Loop()
+            return self._running
 
-    def _start(self) -> None:
+
+class _Loop:
+    """Runs from its making until stop(). It wakes up once for all that is handed over meanwhile."""
+
+    def __init__(self) -> None:
+        """Raise RuntimeError if the loop does not start."""
+        self._handing = threading.Lock()
+        self._handed: list[tuple[str, Pending]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None  # while it runs
+        self._woken: asyncio.Event
+        self._is_stopping = False
         ready = threading.Event()
         self._thread = threading.Thread(
             target=self._serve, args=(ready,), name="asgi_tasks-publisher", daemon=True
         )
         self._thread.start()
         ready.wait()
+        if self._loop is None:
+            raise RuntimeError("the publisher's event loop did not start")
+
+    def hand_over(self, topic: str, pending: Pending) -> None:
+        """Have it published by the loop. Raise RuntimeError if that has ended."""
+        with self._handing:
+            if not self._handed:
+                self._wake()
+            self._handed.append((topic, pending))
+
+    def stop(self) -> None:
+        """End the loop and wait for that."""
+        self._is_stopping = True
+        with self._handing, contextlib.suppress(RuntimeError):
+            self._wake()
+        self._thread.join(timeout=2)
+
+    def _wake(self) -> None:
+        if self._loop is None:
+            raise RuntimeError("the publisher's event loop has ended")
+        self._loop.call_soon_threadsafe(self._woken.set)
 
     def _serve(self, ready: threading.Event) -> None:
-        async def serve() -> None:
-            ready.set()
-            await self._stopped.wait()
-
         try:
             # At exit Python 3.12 starts no thread, and so cannot join those of the resolver.
             with contextlib.suppress(RuntimeError), asyncio.Runner() as runner:
-                self._stopped = asyncio.Event()
-                self._runner = runner
-                runner.run(serve())
+                runner.run(self._publish(ready))
         finally:
+            with self._handing:
+                self._loop = None
+            for _, pending in self._take():
+                pending.fail(STOPPED)
             ready.set()
+
+    async def _publish(self, ready: threading.Event) -> None:
+        self._woken = asyncio.Event()
+        self._loop = loop = asyncio.get_running_loop()
+        ready.set()
+        while await self._woken.wait() and not self._is_stopping:
+            self._woken.clear()
+            try:
+                publisher = publishers.get(loop) or await make_publisher(loop)
+            except PublishError as error:
+                for _, pending in self._take():
+                    pending.fail(str(error), error.__cause__)
+            else:
+                for topic, pending in self._take():
+                    publisher.submit(topic, pending)
+
+    def _take(self) -> list[tuple[str, Pending]]:
+        with self._handing:
+            handed, self._handed = self._handed, []
+        return handed

@@ -23,6 +23,9 @@ class PublishError(Exception):
 _RETRIED = (408, 409, 499)
 
 
+# Refusals of whatever is sent. Any other may be due to one message of a request.
+_OF_ALL = (401, 403, 404)
+
 # What to do about them; the rest speaks for itself.
 _ADVICE = {
     401: "these credentials are not accepted",
@@ -44,6 +47,7 @@ class Failure(NamedTuple):
     cause: BaseException
     is_transient: bool  # worth another try
     is_uncertain: bool  # the broker may have the message
+    may_be_of_one: bool = False  # message of the request, and the others would be accepted
 
 
 def explain(error: Exception, *, sent: bool) -> Failure:
@@ -64,7 +68,9 @@ def explain(error: Exception, *, sent: bool) -> Failure:
             reason = _said(error) if stage or status != 400 else str(status)
             error = _without_secrets(error, reason)
             reason = ": ".join(filter(None, (reason, advice.get(status))))
-            return Failure(stage + reason, error, not is_final, sent and not is_refusal)
+            is_of_one = is_final and not stage and status not in _OF_ALL
+            in_doubt = sent and not is_refusal
+            return Failure(stage + reason, error, not is_final, in_doubt, is_of_one)
         case InvalidURL():
             is_transient = False
         case GivenUp():

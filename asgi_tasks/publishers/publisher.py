@@ -6,7 +6,8 @@ import inspect
 import io
 import os
 import random
-from collections import defaultdict, deque
+import time
+from collections import deque
 from collections.abc import AsyncGenerator, Iterator
 from contextvars import Context
 from dataclasses import dataclass, field
@@ -14,55 +15,51 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .failures import Failure, GivenUp, NoToken, PublishError, explain
+from .pending import STOPPED, Deadlines, Pending, seconds_left, still_waited_for
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
 
-# One request carries at most this; Pub/Sub's own limits are 1,000 messages and 10 MB.
-MAX_BATCH_MESSAGES = 500
-MAX_BATCH_BYTES = 9_000_000
-# More requests for one topic wait and join, so that a burst costs a few requests, not hundreds.
-MAX_REQUESTS = 4
+# Pub/Sub's limits of a request; the bytes are those of its body, JSON with the data in base64.
+MAX_BATCH_MESSAGES = 1_000
+MAX_BATCH_BYTES = 10_000_000
+# A topic has one request at a time, and the rest joins the next: two or four carried no more from
+# 500 callers. Neither what fills a request waits, nor what comes when the one under way is slow.
+SLOW = 1  # seconds; it may hang
+MAX_TOPIC_REQUESTS = 4
+MAX_REQUESTS = 32  # of all topics, which take turns
+SHORTEST = 0.05  # seconds; less is no pause, and no time to be answered in
 SCOPE = "https://www.googleapis.com/auth/pubsub"
 # aiohttp sends a file in pieces, and warns of more than 1 MiB that is not one.
 LARGE_BODY = 1_000_000
 TOKEN_TIMEOUT = 3  # seconds; as google-auth waits for the metadata server
 
 
-@dataclass(slots=True, kw_only=True)
-class _Pending:
-    data: bytes
-    attributes: dict[str, str]
-    deadline: float  # by the loop's clock
-    confirmed: asyncio.Future[str]
-    maybe_published: bool = False
-    failure: Failure | None = None  # of the last attempt
-
-    def fail(self) -> None:
-        if not self.confirmed.done():
-            self.confirmed.set_exception(self.error())
-
-    def error(self) -> PublishError:
-        reason, cause = self.failure[:2] if self.failure else ("no answer in time", None)
-        error = PublishError(reason, maybe_published=self.maybe_published)
-        error.__cause__ = cause
-        return error
-
-
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Topic:
-    waiting: deque[_Pending] = field(default_factory=deque)
+    name: str
+    waiting: deque[Pending] = field(default_factory=deque)
     requests: int = 0  # under way
+    began: float = 0  # the last of them, by time.monotonic()
+
+    @property
+    def may_send(self) -> bool:
+        if not self.waiting or self.requests >= MAX_TOPIC_REQUESTS:
+            return False
+        if not self.requests:
+            return True
+        return len(self.waiting) >= MAX_BATCH_MESSAGES or time.monotonic() > self.began + SLOW
 
 
 class Publisher:
     """Publishes on the event loop it was made on."""
 
     def __init__(self) -> None:
-        from aiohttp import ClientSession, TraceConfig
+        from aiohttp import ClientSession, ClientTimeout, TraceConfig
         from gcloud.aio.auth import Token
-        from gcloud.aio.pubsub import PublisherClient
+        from gcloud.aio.pubsub import PublisherClient, PubsubMessage
 
+        self._make_message, self._make_timeout = PubsubMessage, ClientTimeout
         self._loop = asyncio.get_running_loop()
         self._token = Token(scopes=[SCOPE])  # first: if it raises, nothing is left open
         # Once, not five times: _send() tries again, and stops at what is final.
@@ -72,30 +69,21 @@ class Publisher:
         sending.on_request_headers_sent.append(_note_sending)
         self._session = ClientSession(trace_configs=[sending])
         self._client = PublisherClient(session=self._session, token=self._token)  # type: ignore[arg-type]
-        self._topics: defaultdict[str, _Topic] = defaultdict(_Topic)
+        self._deadlines = Deadlines(self._loop)
+        self._topics: dict[str, _Topic] = {}
+        self._ready: dict[_Topic, None] = {}  # those with messages, and room for a request
+        self._is_starting = False
         self._sending: set[asyncio.Task[None]] = set()
         self._closing = self._close_at_end()
 
-    async def publish(
-        self, topic: str, data: bytes, attributes: dict[str, str], *, budget: float
-    ) -> str:
-        """See publish() of this module."""
-        pending = _Pending(
-            data=data,
-            attributes=attributes,
-            deadline=self._loop.time() + budget,
-            confirmed=self._loop.create_future(),
-        )
-        self._topics[topic].waiting.append(pending)
-        # Soon, not now: whatever else this turn of the loop publishes joins the request.
-        # In no context: the connection is not of the task that happens to open it.
-        self._loop.call_soon(self._send_waiting, topic, context=Context())
-        try:
-            async with asyncio.timeout_at(pending.deadline):
-                return await pending.confirmed
-        except TimeoutError as timeout:
-            error = pending.error()
-            raise error from error.__cause__ or timeout
+    def submit(self, topic: str, pending: Pending) -> None:
+        """Have the message published, and its `confirmed` told. On the loop's thread."""
+        found = self._topics.get(topic)
+        if found is None:
+            found = self._topics[topic] = _Topic(topic)
+        found.waiting.append(pending)
+        self._deadlines.watch(pending)
+        self._start_soon(found)
 
     async def close_with_loop(self) -> None:
         """Have the client closed when its loop ends."""
@@ -108,31 +96,74 @@ class Publisher:
             yield
         finally:
             publishers.pop(self._loop, None)
+            for topic in self._topics.values():
+                for pending in topic.waiting:
+                    pending.fail(STOPPED)
+            for task in self._sending:
+                task.cancel()
+            await asyncio.gather(*self._sending, return_exceptions=True)
             await self._session.close()
             await self._token.close()
 
-    def _send_waiting(self, name: str) -> None:
-        topic = self._topics[name]
-        while topic.waiting and topic.requests < MAX_REQUESTS:
-            topic.requests += 1
-            task = self._loop.create_task(self._send(name, list(_take_batch(topic.waiting))))
-            self._sending.add(task)
-            task.add_done_callback(self._sending.discard)
+    def _start_soon(self, topic: _Topic) -> None:
+        # Soon, not now: whatever else this turn of the loop publishes joins the request.
+        # In no context: the connection is not of the task that happens to open it.
+        if topic.may_send:
+            self._ready[topic] = None
+        if self._ready and not self._is_starting:
+            self._is_starting = True
+            self._loop.call_soon(self._start, context=Context())
 
-    async def _send(self, name: str, batch: list[_Pending]) -> None:
-        try:
-            for pause in _pauses():
-                batch = [pending for pending in batch if not pending.confirmed.done()]
-                if not batch or await self._attempt(name, batch):
-                    return
-                # Shorter towards the end, so that a fault which passes is noticed in time.
-                await asyncio.sleep(min(pause, max(self._remaining(batch) / 2, 0.05)))
-        finally:
-            self._topics[name].requests -= 1
-            self._send_waiting(name)
+    def _start(self) -> None:
+        self._is_starting = False
+        while self._ready and len(self._sending) < MAX_REQUESTS:
+            topic = next(iter(self._ready))
+            del self._ready[topic]
+            self._start_request(topic, _take_batch(topic.waiting))
+            if topic.may_send:
+                self._ready[topic] = None  # behind the others
 
-    async def _attempt(self, topic: str, batch: list[_Pending]) -> bool:
-        """One request. Whether it settled the batch: confirmed it, or failed it for good."""
+    def _start_request(self, topic: _Topic, batch: list[Pending]) -> None:
+        topic.requests, topic.began = topic.requests + 1, time.monotonic()
+        task = asyncio.Task(self._send(topic, batch), loop=self._loop, eager_start=True)
+        self._sending.add(task)
+        task.add_done_callback(partial(self._end_request, topic, batch))
+
+    def _end_request(self, topic: _Topic, batch: list[Pending], task: asyncio.Task[None]) -> None:
+        self._sending.discard(task)
+        topic.requests -= 1
+        for pending in batch:  # nobody waits in vain
+            pending.fail(STOPPED if task.cancelled() else "")
+        if not task.cancelled():  # as the end of the loop does
+            self._start_soon(topic)
+
+    async def _send(self, topic: _Topic, batch: list[Pending]) -> None:
+        parts = [batch]
+        while parts:
+            parts += await self._settle(topic.name, parts.pop())
+
+    async def _settle(self, topic: str, batch: list[Pending]) -> list[list[Pending]]:
+        """Confirm or fail them all. Return the halves of what was refused for one of them."""
+        for pause in _pauses():
+            batch = still_waited_for(batch)
+            if not batch:
+                break
+            failure = await self._attempt(topic, batch)
+            if failure is None:
+                break
+            if not failure.is_transient:
+                return _refuse(batch, failure)
+            # Shorter towards the end, so that a fault which passes is noticed in time; but no last
+            # attempt that the end would catch under way, and leave in doubt.
+            left = seconds_left(batch)
+            pause = min(pause, max(left / 2, SHORTEST))  # noqa: PLW2901
+            if left < pause + SHORTEST:
+                break
+            await asyncio.sleep(pause)
+        return []
+
+    async def _attempt(self, topic: str, batch: list[Pending]) -> Failure | None:
+        """One request: confirm the batch, or note why not."""
         was_uncertain = batch[0].maybe_published  # they have been through the same
         try:
             ids = await self._request(topic, batch)
@@ -141,29 +172,22 @@ class Publisher:
             for pending in batch:
                 pending.failure = failure
                 pending.maybe_published = was_uncertain or failure.is_uncertain
-                if not failure.is_transient:
-                    pending.fail()
-            return not failure.is_transient
+            return failure
         for pending, message_id in zip(batch, ids, strict=True):
-            if not pending.confirmed.done():
-                pending.confirmed.set_result(message_id)
-        return True
+            pending.confirm(message_id)
+        return None
 
-    async def _request(self, topic: str, batch: list[_Pending]) -> list[str]:
-        from aiohttp import ClientTimeout
-        from gcloud.aio.pubsub import PubsubMessage
-
+    async def _request(self, topic: str, batch: list[Pending]) -> list[str]:
         if not os.environ.get("PUBSUB_EMULATOR_HOST"):
-            await self._have_token(self._remaining(batch) / 2)
+            await self._have_token(seconds_left(batch) / 2)
         # Half the budget, so that a request that hangs is tried once more on a new connection.
-        seconds = max(self._remaining(batch) / 2, 0.05)
-        async with asyncio.timeout(seconds):
-            response = await self._client.publish(
-                topic,
-                [PubsubMessage(pending.data, "", **pending.attributes) for pending in batch],
-                session=_Session(self._session, batch),  # type: ignore[arg-type]
-                timeout=ClientTimeout(connect=seconds / 2),  # type: ignore[arg-type]
-            )
+        seconds = max(seconds_left(batch) / 2, SHORTEST)
+        response = await self._client.publish(
+            topic,
+            [self._make_message(each.data, "", **each.attributes) for each in batch],
+            session=_Session(self._session, batch),  # type: ignore[arg-type]
+            timeout=self._make_timeout(total=seconds, connect=seconds / 2),  # type: ignore[arg-type]
+        )
         ids: list[str] = response.get("messageIds", [])
         if len(ids) != len(batch):
             raise ValueError(f"the broker answered {len(ids)} ids for {len(batch)} messages")
@@ -180,15 +204,11 @@ class Publisher:
         except Exception as error:
             raise NoToken from error
 
-    def _remaining(self, batch: list[_Pending]) -> float:
-        """Seconds until the last deadline."""
-        return max(pending.deadline for pending in batch) - self._loop.time()
-
 
 class _Session:
     """aiohttp's session for one request of gcloud-aio's client."""
 
-    def __init__(self, session: "ClientSession", batch: list[_Pending]) -> None:
+    def __init__(self, session: "ClientSession", batch: list[Pending]) -> None:
         self._session = session
         self._batch = batch
 
@@ -208,21 +228,34 @@ class _Session:
 
 async def _note_sending(session: object, context: Any, params: object) -> None:
     """Called by aiohttp when it is connected and about to write. Raise GivenUp before it does."""
-    batch: list[_Pending] = context.trace_request_ctx
+    batch: list[Pending] = context.trace_request_ctx
     if any(pending.confirmed.done() for pending in batch):
         raise GivenUp  # somebody was told that theirs was not sent
     for pending in batch:
         pending.maybe_published = True
 
 
-def _take_batch(waiting: deque[_Pending]) -> Iterator[_Pending]:
+def _take_batch(waiting: deque[Pending]) -> list[Pending]:
+    """The first that fit into a request."""
+    batch: list[Pending] = []
     room = MAX_BATCH_BYTES
-    for _ in range(MAX_BATCH_MESSAGES):
-        if not waiting or (len(waiting[0].data) > room and room < MAX_BATCH_BYTES):
-            return
-        pending = waiting.popleft()
-        room -= len(pending.data)
-        yield pending
+    while waiting and len(batch) < MAX_BATCH_MESSAGES:
+        size = waiting[0].size
+        if batch and size > room:
+            break
+        room -= size
+        batch.append(waiting.popleft())
+    return batch
+
+
+def _refuse(batch: list[Pending], failure: Failure) -> list[list[Pending]]:
+    """Fail the one that is refused; of more, any may be to blame: return the halves."""
+    if len(batch) > 1 and failure.may_be_of_one:
+        middle = len(batch) // 2
+        return [batch[middle:], batch[:middle]]
+    for pending in batch:
+        pending.fail()
+    return []
 
 
 def _pauses() -> Iterator[float]:
@@ -232,15 +265,17 @@ def _pauses() -> Iterator[float]:
         pause = min(pause * 2, 2)
 
 
-async def get_publisher() -> Publisher:
-    loop = asyncio.get_running_loop()
-    publisher = publishers.get(loop)
-    if publisher is None:
-        for other in list(publishers):  # a copy: other threads have loops of their own
-            if other.is_closed():
-                publishers.pop(other, None)
+async def make_publisher(loop: asyncio.AbstractEventLoop) -> Publisher:
+    """That of the running loop. Raise PublishError where there are no credentials."""
+    for other in list(publishers):  # a copy: other threads have loops of their own
+        if other.is_closed():
+            publishers.pop(other, None)
+    try:
         publisher = publishers[loop] = Publisher()
-        await publisher.close_with_loop()
+    except Exception as error:
+        reason = f"a publisher cannot be made with these credentials: {error!r}"
+        raise PublishError(reason, maybe_published=False) from error
+    await publisher.close_with_loop()
     return publisher
 
 

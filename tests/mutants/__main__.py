@@ -15,7 +15,7 @@ from . import Mutant
 from .found import ROOT, find_mutants
 
 COPIED = (
-    *("asgi_tasks", "tests", "gyrinx", "docker", "docs", "manage.py", "pyproject.toml"),
+    *("asgi_tasks", "bench", "tests", "gyrinx", "docker", "docs", "manage.py", "pyproject.toml"),
     *("Makefile", "cloudbuild.yaml", "README.md", "CHANGELOG.md", "SECURITY.md"),
 )
 TIME_LIMIT = 300  # seconds; a test that hangs has noticed

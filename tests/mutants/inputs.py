@@ -34,7 +34,15 @@ MUTANTS = [
     ),
     messages("no lone surrogate", "if ESCAPED_SURROGATE.search(text):", "if False:"),
     messages("surrogates in capitals", "[dD][89a-fA-F]", "d[89a-f]"),
-    messages("a bounded number of values", "if TOO_MANY_VALUES.match(text):", "if False:"),
+    messages(
+        "a bounded number of values",
+        "if len(text) > MAX_VALUES and TOO_MANY_VALUES.match(text):",
+        "if False:",
+    ),
+    messages(
+        "few brackets are not deep", '.count("{") > MAX_DEPTH:', '.count("{") > MAX_DEPTH + 1:'
+    ),
+    messages("all brackets count", 'text.count("[") + text', "text"),
     messages("one value too many", "{MAX_VALUES + 1}", "{MAX_VALUES + 2}"),
     messages("a text is one value", r'(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"?+[^",\[{]*+)*+', '"?+'),
     messages("an escaped quote ends no text", r'(?:\\.[^"\\]*+)*+', ""),
@@ -50,8 +58,8 @@ MUTANTS = [
     messages(
         "both ids agree", 'if message.get("message_id", message_id) != message_id:', "if False:"
     ),
-    messages("an id has no line break", "not pattern.fullmatch(value)", "not pattern.match(value)"),
-    messages("a field is a text", "not isinstance(value, str) or not pattern", "not pattern"),
+    messages("an id has no line break", "pattern.fullmatch(value)", "pattern.match(value)"),
+    messages("a field is a text", "type(value) is str and ", ""),
     messages("a subscription has a form", '[\\w.~+%-]{1,255}"', '[^/]{1,255}"'),
     messages("an attempt has a limit", "1 <= value <= 10_000", "1 <= value"),
     messages("an attempt is positive", "1 <= value <= 10_000", "value <= 10_000"),
@@ -84,6 +92,17 @@ MUTANTS = [
     messages(
         "encode refuses what changes", "if self.decode(data) != self:", "if not self.decode(data):"
     ),
+    messages("encode asks decode of long messages", "if len(data) <= MAX_VALUES and", "if"),
+    messages(
+        "encode asks decode of other types", "elif type(child) not in _SCALARS:", "elif False:"
+    ),
+    messages(
+        "encode asks decode of other keys", "any(type(key) is not str for key in node)", "False"
+    ),
+    messages(
+        "encode asks decode of deep messages", "for _ in range(MAX_DEPTH - 1):", "while True:"
+    ),
+    messages("encode asks decode of local times", "self.enqueued_at.tzinfo is UTC", "True"),
     messages(
         "encode refuses what exhausts the stack",
         "OverflowError, RecursionError) as",

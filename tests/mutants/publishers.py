@@ -16,6 +16,10 @@ def publisher(guard, old, new, tests, word):
     return _mutant("asgi_tasks/publishers/publisher.py", guard, old, new, tests, word)
 
 
+def pending(guard, old, new, tests, word):
+    return _mutant("asgi_tasks/publishers/pending.py", guard, old, new, tests, word)
+
+
 def failures(guard, old, new, tests, word):
     return _mutant("asgi_tasks/publishers/failures.py", guard, old, new, tests, word)
 
@@ -35,71 +39,110 @@ def backend(guard, old, new, tests, word):
 JOINED = [
     publisher(
         "what one turn of the loop publishes is joined",
-        "self._loop.call_soon(self._send_waiting, topic, context=Context())",
-        "self._send_waiting(topic)",
+        "self._loop.call_soon(self._start, context=Context())",
+        "self._start()",
         UNIT,
         "500_messages_at_once",
     ),
     publisher(
         "a connection is not of the task that opens it",
-        "self._send_waiting, topic, context=Context())",
-        "self._send_waiting, topic)",
+        "self._loop.call_soon(self._start, context=Context())",
+        "self._loop.call_soon(self._start)",
         UNIT,
         "task_that_opened",
     ),
     publisher(
-        "four requests for a topic are under way at the most",
-        "while topic.waiting and topic.requests < MAX_REQUESTS:",
-        "while topic.waiting:",
+        "a topic has one request at a time",
+        "        if not self.requests:\n",
+        "        if True:\n",
         UNIT,
-        "while_four_requests",
+        "joins_the_next",
+    ),
+    publisher(
+        "what fills a request does not wait",
+        "len(self.waiting) >= MAX_BATCH_MESSAGES or ",
+        "",
+        UNIT,
+        "fills_a_request",
+    ),
+    publisher(
+        "a slow request is not waited for",
+        " or time.monotonic() > self.began + SLOW",
+        "",
+        UNIT,
+        "is_slow",
+    ),
+    publisher(
+        "four requests for a topic are under way at the most",
+        " or self.requests >= MAX_TOPIC_REQUESTS:",
+        ":",
+        UNIT,
+        "is_slow",
+    ),
+    publisher(
+        "the requests of all topics are bounded",
+        " and len(self._sending) < MAX_REQUESTS",
+        "",
+        UNIT,
+        "all_topics_together",
     ),
     publisher(
         "a finished request makes room for the next",
-        "self._topics[name].requests -= 1",
-        "pass",
+        "        topic.requests -= 1\n",
+        "",
         UNIT,
-        "32_threads",
+        "joins_the_next",
     ),
     publisher(
         "what waited for a request is sent after it",
-        "            self._send_waiting(name)\n",
-        "",
+        "            self._start_soon(topic)\n",
+        "            pass\n",
         UNIT,
-        "while_four_requests",
+        "joins_the_next",
     ),
     publisher(
-        "a request holds 500 messages at the most",
-        "for _ in range(MAX_BATCH_MESSAGES):",
-        "for _ in range(10**6):",
+        "a request holds 1,000 messages at the most",
+        "while waiting and len(batch) < MAX_BATCH_MESSAGES:",
+        "while waiting:",
         UNIT,
-        "more_than_500",
+        "more_than_1000",
     ),
     publisher(
-        "a request holds nine megabytes at the most",
-        "room -= len(pending.data)",
-        "pass",
+        "a request holds ten megabytes at the most", "room -= size", "pass", UNIT, "ten_megabytes"
+    ),
+    pending(
+        "base64 counts",
+        "(len(self.data) + 2) // 3 * 4",
+        "len(self.data)",
         UNIT,
-        "nine_megabytes",
+        "ten_megabytes and data",
+    ),
+    pending("attributes count", " + len(texts)", "", UNIT, "ten_megabytes and attributes"),
+    pending(
+        "what JSON escapes counts as it is sent",
+        'encode_basestring_ascii("".join((*self.attributes, *self.attributes.values())))',
+        '"".join((*self.attributes, *self.attributes.values()))',
+        UNIT,
+        "ten_megabytes and escaped",
     ),
     publisher(
         "a message larger than a batch goes alone",
-        " and room < MAX_BATCH_BYTES",
-        "",
+        "if batch and size > room:",
+        "if size > room:",
         UNIT,
         "larger_than_a_batch",
     ),
     publisher(
         "a caller who left is not sent for",
-        "batch = [pending for pending in batch if not pending.confirmed.done()]",
+        "batch = still_waited_for(batch)",
         "batch = list(batch)",
         UNIT,
         "cancelled_before_the_request",
     ),
-    publisher(
+    pending(
         "a caller who left does not fail the others' confirmation",
-        "if not pending.confirmed.done():\n                pending.confirmed.set_result",
-        "if True:\n                pending.confirmed.set_result",
+        "        if not self.confirmed.done():\n            self.confirmed.set_result",
+        "        if True:\n            self.confirmed.set_result",
         UNIT,
         "cancelled_during_the_request",
     ),
@@ -108,35 +151,101 @@ JOINED = [
         "data if len(data) < LARGE_BODY else io.BytesIO(data)",
         "data",
         UNIT,
-        "nine_megabytes",
+        "ten_megabytes and data",
+    ),
+    background(
+        "what is handed over is published once",
+        "handed, self._handed = self._handed, []",
+        "handed = list(self._handed)",
+        UNIT,
+        "32_threads",
+    ),
+]
+
+DIVIDED = [
+    publisher(
+        "a message that is refused fails alone",
+        "if len(batch) > 1 and failure.may_be_of_one:",
+        "if False:",
+        UNIT,
+        "fails_alone",
+    ),
+    publisher(
+        "both halves of a refused request are sent",
+        "return [batch[middle:], batch[:middle]]",
+        "return [batch[middle:]]",
+        UNIT,
+        "fails_alone",
+    ),
+    publisher(
+        "few requests find a message that is refused",
+        "middle = len(batch) // 2",
+        "middle = 1",
+        UNIT,
+        "fails_alone",
+    ),
+    failures(
+        "what concerns all is not tried in parts",
+        "_OF_ALL = (401, 403, 404)",
+        "_OF_ALL = ()",
+        UNIT,
+        "concerns_all",
+    ),
+    failures(
+        "a refused token concerns all",
+        "is_final and not stage and status",
+        "is_final and status",
+        UNIT,
+        "token_that_is_refused",
     ),
 ]
 
 BUDGETS = [
-    publisher(
+    pending(
         "the budget of each message is kept",
-        "asyncio.timeout_at(pending.deadline)",
-        "asyncio.timeout_at(None)",
+        "        seconds = first.deadline - time.monotonic()\n",
+        "        seconds = first.budget + 20\n",
         UNIT,
-        "without_those_whose_budget",
+        "each_budget",
+    ),
+    pending(
+        "a budget does not end with another message's",
+        "            if first.deadline > now:\n",
+        "            if False:\n",
+        UNIT,
+        "ends_with_its_own_budget",
+    ),
+    pending(
+        "who comes later has a timer too",
+        "                self._start_timer(first)\n                return\n",
+        "                return\n",
+        UNIT,
+        "ends_with_its_own_budget",
     ),
     publisher(
         "a request that hangs leaves time for another",
-        "seconds = max(self._remaining(batch) / 2, 0.05)",
-        "seconds = max(self._remaining(batch), 0.05)",
+        "seconds = max(seconds_left(batch) / 2, SHORTEST)",
+        "seconds = max(seconds_left(batch), SHORTEST)",
+        UNIT,
+        "transient_fault and hold",
+    ),
+    publisher(
+        "a request that hangs is given up",
+        "total=seconds, connect",
+        "connect",
         UNIT,
         "transient_fault and hold",
     ),
     publisher(
         "a connection that does not come about leaves time to say so",
-        "ClientTimeout(connect=seconds / 2)",
-        "ClientTimeout()",
+        "total=seconds, connect=seconds / 2",
+        "total=seconds",
         FAULTS,
         "names_the_fault and timeout",
     ),
     publisher(
         "pauses get shorter towards the end of the budget",
-        "min(pause, max(self._remaining(batch) / 2, 0.05))",
+        "min(pause, max(left / 2, SHORTEST))",
         "pause",
         UNIT,
         "shortly_before_the_end",
@@ -195,8 +304,8 @@ VERDICTS = [
     ),
     publisher(
         "a final failure is told at once",
-        "                if not failure.is_transient:\n                    pending.fail()\n",
-        "",
+        "                return _refuse(batch, failure)\n",
+        "                pass\n",
         FAULTS,
         "is_a_refusal and 404",
     ),
@@ -309,7 +418,7 @@ CREDENTIALS = [
         FAULTS,
         "is_a_refusal and token and 401",
     ),
-    entrance(
+    publisher(
         "credentials that cannot be read are a refusal",
         "raise PublishError(reason, maybe_published=False) from error",
         "raise",
@@ -374,7 +483,7 @@ DISCRETION = [
 LOOPS = [
     publisher(
         "the client is closed with its loop",
-        "        await publisher.close_with_loop()\n",
+        "    await publisher.close_with_loop()\n",
         "",
         UNIT,
         "ends_with_it",
@@ -395,8 +504,8 @@ LOOPS = [
     ),
     publisher(
         "a closed loop is forgotten",
-        "            if other.is_closed():\n                publishers.pop(other, None)\n",
-        "            pass\n",
+        "        if other.is_closed():\n            publishers.pop(other, None)\n",
+        "        pass\n",
         UNIT,
         "closed_in_a_hurry",
     ),
@@ -409,22 +518,22 @@ LOOPS = [
     ),
     background(
         "threads share one loop",
-        "            if self._runner is None:\n                self._start()\n",
-        "            self._start()\n",
+        "            if self._running is None:\n                self._running = _Loop()\n",
+        "            self._running = _Loop()\n",
         UNIT,
         "32_threads",
     ),
     background(
         "threads start the loop one after the other",
-        "    def _get_loop(self) -> asyncio.AbstractEventLoop:\n        with self._starting:\n",
-        "    def _get_loop(self) -> asyncio.AbstractEventLoop:\n        if True:\n",
+        '    def _get_loop(self) -> "_Loop":\n        with self._starting:\n',
+        '    def _get_loop(self) -> "_Loop":\n        if True:\n',
         UNIT,
         "begin_at_once",
     ),
     background(
         "a loop that does not start is told",
-        "        finally:\n            ready.set()\n",
-        "        finally:\n            pass\n",
+        "                pending.fail(STOPPED)\n            ready.set()\n",
+        "                pending.fail(STOPPED)\n",
         PROCESSES,
         "without_a_loop",
     ),
@@ -432,13 +541,6 @@ LOOPS = [
         "no thread and no loop is a refusal",
         "except RuntimeError as error:",
         "except ZeroDivisionError as error:",
-        PROCESSES,
-        "without_a_loop",
-    ),
-    background(
-        "a message that cannot be sent leaves no coroutine behind",
-        "            coroutine.close()\n",
-        "",
         PROCESSES,
         "without_a_loop",
     ),
@@ -453,26 +555,25 @@ ENDS = [
         "forked and send-send",
     ),
     entrance(
-        "a forked child leaves its parent's loop alone",
-        "_background = BackgroundLoop()\n\n\ndef stop",
-        "_background = BackgroundLoop()\n    from .publisher import publishers\n"
-        "    publishers.clear()\n\n\ndef stop",
-        UNIT,
-        "forked",
-    ),
-    entrance(
         "whoever waits at the exit is told",
         "atexit.register(stop)\n",
         "",
         PROCESSES,
         "daemon_thread_that_waits",
     ),
-    background(
+    publisher(
         "whoever waits when it is stopped is in doubt",
-        "except CancelledError as error:",
-        "except ZeroDivisionError as error:",
+        '            pending.fail(STOPPED if task.cancelled() else "")\n',
+        "            pass\n",
         UNIT,
-        "stop_leaves",
+        "tasks_were_cancelled",
+    ),
+    publisher(
+        "what is not sent when it is stopped is refused",
+        "                    pending.fail(STOPPED)\n",
+        "                    pass\n",
+        UNIT,
+        "stop_refuses",
     ),
     background(
         "the background thread does not hold up the exit",
@@ -483,14 +584,14 @@ ENDS = [
     ),
     background(
         "stop waits for the loop to close its client",
-        "                self._thread.join(timeout=2)\n",
+        "        self._thread.join(timeout=2)\n",
         "",
         UNIT,
         "left_after_stop",
     ),
     background(
         "the publisher starts again after a stop",
-        "                self._thread = self._runner = None\n",
+        "                self._running = None\n",
         "",
         UNIT,
         "again_after_stop",
@@ -559,6 +660,7 @@ BACKEND = [
 
 MUTANTS = [
     *JOINED,
+    *DIVIDED,
     *BUDGETS,
     *VERDICTS,
     *CREDENTIALS,

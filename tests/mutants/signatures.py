@@ -62,25 +62,33 @@ MUTANTS = [
     messages("the data is signed", SIGNED, SIGNED.replace("data)", 'b"")'), SIGNATURES),
     messages("the id is signed", SIGNED, SIGNED.replace("task_id.encode()", 'b""'), WIRE),
     messages("the name is signed", SIGNED, SIGNED.replace("task_name.encode()", 'b""'), WIRE),
-    messages("the version is signed", SIGNED, SIGNED.replace("str(VERSION).encode(), ", ""), WIRE),
+    messages(
+        "the version is signed",
+        SIGNED,
+        SIGNED.replace("str(SIGNATURE_VERSION).encode(), ", ""),
+        WIRE,
+    ),
     messages(
         "fields are signed with their lengths",
         'b"%d:%b," % (len(part), part)',
         "part",
         f"{SIGNATURES} -k part_of_one_field",
     ),
-    messages("the signature has its salt", '"asgi_tasks.messages", value', '"", value', WIRE),
+    messages("the signature has its salt", '"asgi_tasks.messages", b""', '"", b""', WIRE),
+    messages(
+        "one signature leaves nothing for the next", "_keyed(key).copy()", "_keyed(key)", WIRE
+    ),
     messages("it is SHA-256", 'algorithm="sha256"', 'algorithm="sha1"', WIRE),
     messages(
         "the attributes are what was signed",
-        "[each.get(name) for name in expected]",
-        '[each.get("signature")]',
+        '[each.get(name, "") for name in expected]',
+        '[each.get("signature", "")]',
         SIGNATURES,
     ),
     messages(
         "the signature is compared",
-        "[each.get(name) for name in expected]",
-        '[each.get(name) for name in ("task_id", "task_name")]',
+        '[each.get(name, "") for name in expected]',
+        '[each.get(name, "") for name in ("task_id", "task_name")]',
         SIGNATURES,
     ),
     messages(

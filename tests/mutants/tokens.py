@@ -49,7 +49,7 @@ MUTANTS = [
     Mutant(
         guard="no claim stands twice in a token",
         file="asgi_tasks/messages.py",
-        old="            object_pairs_hook=_unique,\n",
+        old="object_pairs_hook=_unique, ",
         new="",
         tests=BAD,
     ),

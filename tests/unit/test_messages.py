@@ -2,10 +2,13 @@ import base64
 import contextlib
 import copy
 import json
+from collections import OrderedDict
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from enum import IntEnum
 
 import pytest
+from django.utils.safestring import SafeString
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -90,6 +93,10 @@ def shown(value):
         return f"huge {type(value).__name__}"
 
 
+class OneOfMany(IntEnum):
+    ONE = 1
+
+
 class TestEncode:
     def test_message_has_these_bytes(self):
         assert MESSAGE.encode() == DATA
@@ -150,12 +157,33 @@ class TestEncode:
             {"args": (1,)},
             {"kwargs": []},
             {"enqueued_at": datetime.min.replace(tzinfo=timezone(timedelta(hours=14)))},
+            {"enqueued_at": datetime(2026, 1, 2)},
         ],
         ids=repr,
     )
     def test_field_that_decode_would_refuse_is_refused(self, fields):
         with pytest.raises(InvalidMessage):
             replace(MESSAGE, **fields).encode()
+
+    def test_too_many_values_are_refused(self):
+        with pytest.raises(InvalidMessage, match="500,000 values"):
+            replace(MESSAGE, args=[[0] * MAX_VALUES]).encode()
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            OneOfMany.ONE,
+            OneOfMany.ONE.value,
+            SafeString("text"),
+            OrderedDict(a=1),
+            [{"a": [True, 1, 1.5, None, {}]}],
+            {SafeString("key"): 1},
+        ],
+        ids=repr,
+    )
+    def test_value_of_a_kind_that_json_takes_for_its_own_comes_back_as_an_equal_one(self, value):
+        message = replace(MESSAGE, args=[value])
+        assert TaskMessage.decode(message.encode()) == message
 
     @pytest.mark.parametrize(
         "value",

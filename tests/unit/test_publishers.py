@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 import threading
+import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -36,6 +37,7 @@ class Broker:
         self.requests = []  # (topic, [data, ...])
         self.bodies = []
         self.accepted = []
+        self.under_way = self.most_under_way = 0
         self.arrived = threading.Semaphore(0)
         self.connections = set()
         self._port = port
@@ -80,7 +82,12 @@ class Broker:
         self.requests.append((topic, messages))
         self.arrived.release()
         fault = self.faults.pop(0) if self.faults else self.default
-        return await fault(self, request, messages)
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        try:
+            return await fault(self, request, messages)
+        finally:
+            self.under_way -= 1
 
 
 async def accept(broker, request, messages):
@@ -257,34 +264,107 @@ async def test_failure_has_the_broker_s_reason_as_its_cause(broker, send):
 # Joined requests
 
 
-async def test_500_messages_at_once_are_a_few_requests(broker):
+async def test_500_messages_at_once_are_one_request(broker):
     texts = [str(number) for number in range(500)]
     ids = await asyncio.gather(*map(publish_text, texts))
     assert ids == [f"id of {text}" for text in texts]
-    assert len(broker.requests) <= 4
+    assert [len(messages) for _, messages in broker.requests] == [500]
 
 
-async def test_requests_hold_no_more_than_500_messages(broker):
-    await asyncio.gather(*(publish_text(str(number)) for number in range(1100)))
-    assert max(len(messages) for _, messages in broker.requests) == 500
+async def test_first_goes_at_once_and_what_comes_meanwhile_joins_the_next(broker):
+    broker.default = hold
+    sending = [asyncio.create_task(publish_text("first"))]
+    await asyncio.to_thread(broker.wait_for_request)
+    for number in range(500):
+        sending.append(asyncio.create_task(publish_text(f"late {number}")))
+        await asyncio.sleep(0)  # a turn of the loop each
+    broker.release()
+    await asyncio.gather(*sending)
+    assert [len(messages) for _, messages in broker.requests] == [1, 500]
 
 
-async def test_requests_hold_no_more_than_nine_megabytes(broker):
-    await asyncio.gather(*(publish_text("x" * 4_000_000) for _ in range(3)))
-    assert sorted(len(messages) for _, messages in broker.requests) == [1, 2]
+def test_what_threads_publish_meanwhile_joins_the_next(broker):
+    broker.default = hold
+    with ThreadPoolExecutor(50) as threads:
+        first = threads.submit(publish_from_thread, TOPIC, b"first", {}, budget=LONG)
+        broker.wait_for_request()
+        late = [
+            threads.submit(publish_from_thread, TOPIC, str(number).encode(), {}, budget=LONG)
+            for number in range(49)
+        ]
+        wait_until(lambda: sum(map(waits_for_result, threads._threads)) == 50)
+        broker.release()
+        assert [future.result(LONG) for future in late] == [f"id of {n}" for n in range(49)]
+        assert first.result(LONG) == "id of first"
+    assert [len(messages) for _, messages in broker.requests] == [1, 49]
+
+
+def waits_for_result(thread):
+    frame = sys._current_frames().get(thread.ident)
+    names = set()
+    while frame:
+        names.add(frame.f_code.co_name)
+        frame = frame.f_back
+    return {"publish_from_thread", "result", "wait"} <= names
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + LONG
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.01)
+
+
+async def test_requests_hold_no_more_than_1000_messages(broker):
+    await asyncio.gather(*(publish_text(str(number)) for number in range(2200)))
+    assert sorted(len(messages) for _, messages in broker.requests) == [200, 1000, 1000]
+
+
+@pytest.mark.parametrize(
+    ("data", "attributes", "count"),
+    [
+        (b"x" * 3_000_000, {}, 3),
+        (b"x", {"name": "x" * 12_000}, 1000),
+        (b"x", {"name": "\N{GRINNING FACE}" * 1000}, 1000),
+        (b"x", {"x" * 12_000: ""}, 1000),
+    ],
+    ids=["data", "attributes", "escaped attributes", "names of attributes"],
+)
+async def test_bodies_hold_no_more_than_ten_megabytes(broker, data, attributes, count):
+    await asyncio.gather(*(publish(TOPIC, data, attributes, budget=LONG) for _ in range(count)))
+    assert len(broker.accepted) == count
+    assert len(broker.bodies) == 2
+    assert max(map(len, broker.bodies)) <= 10_000_000
 
 
 async def test_message_larger_than_a_batch_goes_alone(broker, monkeypatch):
-    monkeypatch.setattr(publisher, "MAX_BATCH_BYTES", 10)
-    await asyncio.gather(*map(publish_text, ("small", "x" * 20, "tiny", "wee")))
-    assert sorted(messages for _, messages in broker.requests) == [
+    monkeypatch.setattr(publisher, "MAX_BATCH_BYTES", 100)
+    await asyncio.gather(*map(publish_text, ("small", "x" * 60, "tiny", "wee")))
+    assert [messages for _, messages in broker.requests] == [
         ["small"],
+        ["x" * 60],
         ["tiny", "wee"],
-        ["x" * 20],
     ]
 
 
-async def test_messages_join_while_four_requests_are_under_way(broker):
+async def test_what_fills_a_request_does_not_wait_for_the_one_under_way(broker, monkeypatch):
+    monkeypatch.setattr(publisher, "MAX_BATCH_MESSAGES", 10)
+    broker.default = hold
+    sending = [asyncio.create_task(publish_text("first"))]
+    await asyncio.to_thread(broker.wait_for_request)
+    sending += [asyncio.create_task(publish_text(str(number))) for number in range(25)]
+    for _ in range(2):
+        await asyncio.to_thread(broker.wait_for_request)
+    assert sorted(len(messages) for _, messages in broker.requests) == [1, 10, 10]
+    broker.release()
+    await asyncio.gather(*sending)
+    assert len(broker.requests[3][1]) == 5
+
+
+async def test_request_that_is_slow_is_not_waited_for_and_four_are_under_way_at_most(
+    broker, monkeypatch
+):
+    monkeypatch.setattr(publisher, "SLOW", -1)
     broker.default = hold
     sending = []
     for number in range(4):
@@ -292,11 +372,36 @@ async def test_messages_join_while_four_requests_are_under_way(broker):
         await asyncio.to_thread(broker.wait_for_request)
     for number in range(50):
         sending.append(asyncio.create_task(publish_text(f"late {number}")))
-        await asyncio.sleep(0)  # a turn of the loop each
-    await asyncio.sleep(0)
+        await asyncio.sleep(0)
     broker.release()
     await asyncio.gather(*sending)
     assert [len(messages) for _, messages in broker.requests] == [1, 1, 1, 1, 50]
+
+
+async def test_requests_of_all_topics_together_are_bounded_and_take_turns(broker, monkeypatch):
+    monkeypatch.setattr(publisher, "MAX_REQUESTS", 3)
+    monkeypatch.setattr(publisher, "MAX_BATCH_MESSAGES", 1)
+    broker.default = hold
+    topics = [f"projects/tests/topics/{number}" for number in range(8)]
+    sending = [
+        asyncio.create_task(publish_text(str(number), topic))
+        for topic in topics
+        for number in range(2)
+    ]
+    for _ in range(3):
+        await asyncio.to_thread(broker.wait_for_request)
+    await publish_from_another_loop(broker)
+    assert len(broker.requests) == 4
+    broker.release()
+    await asyncio.gather(*sending)
+    assert broker.most_under_way <= 4  # the other loop's among them
+    assert {topic for topic, _ in broker.requests[:8]} >= set(topics[:7])
+
+
+async def publish_from_another_loop(broker):
+    """By then the first loop has had its turns."""
+    broker.faults = [accept]
+    await asyncio.to_thread(_publish_on_a_new_loop, "other")
 
 
 async def test_topics_have_requests_of_their_own(broker):
@@ -311,12 +416,6 @@ async def test_topic_that_hangs_does_not_hold_up_another(broker):
     assert await publish_text("b", OTHER) == "id of b"
     broker.release()
     await hanging
-
-
-async def test_refusal_fails_the_whole_batch(broker):
-    broker.default = status(404)
-    results = await asyncio.gather(*map(publish_text, "abc"), return_exceptions=True)
-    assert [type(result) for result in results] == [PublishError] * 3
 
 
 async def test_batch_goes_on_without_those_whose_budget_is_over(broker):
@@ -348,20 +447,154 @@ async def test_message_given_up_while_its_request_connects_is_not_sent(broker, m
 
 async def test_budget_of_a_message_that_waits_for_a_request_counts(broker):
     broker.default = hold
-    held = []
-    for number in range(4):
-        held.append(asyncio.create_task(publish_text(f"early {number}")))
-        await asyncio.to_thread(broker.wait_for_request)
+    early = asyncio.create_task(publish_text("early"))
+    await asyncio.to_thread(broker.wait_for_request)
     with pytest.raises(PublishError) as caught:
         await publish_text("late", budget=0.02)
     assert not caught.value.maybe_published
     broker.release()
-    await asyncio.gather(*held)
+    await early
     await publish_text("after")
     assert "late" not in broker.accepted
 
 
+@pytest.mark.parametrize("budgets", [(0.05, LONG), (LONG, 0.05)], ids=["first", "last"])
+async def test_each_budget_is_kept_whatever_the_others_are(broker, budgets):
+    broker.default = hold
+    sending = [asyncio.create_task(publish_text(str(budget), budget=budget)) for budget in budgets]
+    await asyncio.to_thread(broker.wait_for_request)
+    with pytest.raises(PublishError):
+        await sending[budgets.index(0.05)]
+    broker.release()
+    assert await sending[budgets.index(LONG)] == f"id of {LONG}"
+
+
+async def test_each_message_ends_with_its_own_budget(broker):
+    broker.default = hold
+    early = asyncio.create_task(publish_text("early"))
+    await asyncio.to_thread(broker.wait_for_request)
+    first = asyncio.create_task(publish_text("first", budget=0.5))
+    await asyncio.sleep(0.25)
+    second = asyncio.create_task(publish_text("second", budget=0.5))
+    with pytest.raises(PublishError):
+        await first
+    assert not second.done()
+    with pytest.raises(PublishError):
+        await asyncio.wait_for(second, LONG / 4)
+    broker.release()
+    await early
+
+
+# A request refused because of one message
+
+
+def refuse(*bad, code=400):
+    """A refusal of each request that holds one of these, whole as Pub/Sub's are."""
+
+    async def answer(broker, request, messages):
+        return await (accept if set(bad).isdisjoint(messages) else status(code))(
+            broker, request, messages
+        )
+
+    return answer
+
+
+async def outcomes(texts, budget=LONG):
+    return await asyncio.gather(
+        *(publish_text(text, budget=budget) for text in texts), return_exceptions=True
+    )
+
+
+@pytest.mark.parametrize("code", [400, 413, 422])
+@pytest.mark.parametrize("position", [0, 333, 999])
+async def test_bad_message_fails_alone_and_the_others_are_published_once(broker, code, position):
+    texts = [str(number) for number in range(1000)]
+    bad = texts[position]
+    broker.default = refuse(bad, code=code)
+    results = await outcomes(texts)
+    error = results.pop(position)
+    assert isinstance(error, PublishError)
+    assert str(code) in str(error)
+    assert not error.maybe_published
+    texts.remove(bad)
+    assert results == [f"id of {text}" for text in texts]
+    assert sorted(broker.accepted) == sorted(texts)
+    assert len(broker.requests) <= 1 + 2 * 10  # log2 of 1000
+
+
+async def test_each_of_some_bad_messages_fails_alone(broker):
+    texts = [str(number) for number in range(64)]
+    bad = random.Random(7).sample(texts, 5)
+    broker.default = refuse(*bad)
+    results = dict(zip(texts, await outcomes(texts), strict=True))
+    assert {text for text, result in results.items() if isinstance(result, PublishError)} == {*bad}
+    assert sorted(broker.accepted) == sorted({*texts} - {*bad})
+
+
+def test_bad_message_of_a_thread_fails_alone(broker):
+    texts = [str(number) for number in range(20)]
+    broker.default = refuse("7")
+
+    def work(text):
+        try:
+            return publish_from_thread(TOPIC, text.encode(), {}, budget=LONG)
+        except PublishError:
+            return "refused"
+
+    with ThreadPoolExecutor(20) as threads:
+        results = list(threads.map(work, texts))
+    assert results == ["refused" if text == "7" else f"id of {text}" for text in texts]
+    assert sorted(broker.accepted) == sorted({*texts} - {"7"})
+
+
+@pytest.mark.parametrize("code", [401, 403, 404])
+async def test_refusal_that_concerns_all_is_not_tried_in_parts(broker, code):
+    broker.default = status(code)
+    results = await outcomes("abc")
+    assert [type(result) for result in results] == [PublishError] * 3
+    assert len(broker.requests) == 1
+
+
+async def test_part_of_a_refused_request_is_retried_as_any(broker):
+    broker.faults = [status(400), status(503), reset]
+    assert await outcomes("abcd") == [f"id of {text}" for text in "abcd"]
+    assert sorted(broker.accepted) == list("abcd")
+
+
+async def test_parts_of_a_refused_request_end_with_their_budget(broker):
+    broker.faults, broker.default = [status(400)], hold
+    errors = await outcomes("ab", budget=0.2)
+    sent = {text for _, messages in broker.requests[1:] for text in messages}
+    assert "a" in sent
+    assert [error.maybe_published for error in errors] == [text in sent for text in "ab"]
+
+
+async def test_caller_cancelled_while_a_refused_request_is_tried_in_parts(broker):
+    broker.faults, broker.default = [status(400)], hold
+    calls = [asyncio.create_task(publish_text(text)) for text in "abc"]
+    for _ in range(2):
+        await asyncio.to_thread(broker.wait_for_request)
+    calls[2].cancel()  # "a" is under way, "b" and "c" are not
+    broker.release()
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    assert results[:2] == ["id of a", "id of b"]
+    assert broker.accepted == ["a", "b"]
+
+
 # Callers that leave
+
+
+async def test_caller_cancelled_while_it_waits_for_a_request_sends_nothing(broker):
+    broker.default = hold
+    first = asyncio.create_task(publish_text("first"))
+    await asyncio.to_thread(broker.wait_for_request)
+    leaving, staying = (asyncio.create_task(publish_text(text)) for text in ("leaving", "staying"))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    broker.release()
+    assert await asyncio.gather(first, staying) == ["id of first", "id of staying"]
+    assert broker.accepted == ["first", "staying"]
+    assert leaving.cancelled()
 
 
 async def test_caller_cancelled_before_the_request_sends_nothing(broker):
@@ -482,6 +715,32 @@ def test_stop_leaves_a_waiting_thread_in_doubt(broker):
     assert error.maybe_published
 
 
+def test_stop_refuses_what_was_not_sent(broker):
+    broker.default = hold
+    with ThreadPoolExecutor() as threads:
+        sent = threads.submit(publish_from_thread, TOPIC, b"sent", {}, budget=LONG)
+        broker.wait_for_request()
+        waiting = threads.submit(publish_from_thread, TOPIC, b"waiting", {}, budget=LONG)
+        wait_until(lambda: sum(map(waits_for_result, threads._threads)) == 2)
+        publishers.stop()
+        assert sent.exception(LONG).maybe_published
+        assert not waiting.exception(LONG).maybe_published
+        assert "stopped" in str(waiting.exception(LONG))
+
+
+async def test_loop_goes_on_where_its_tasks_were_cancelled(broker):
+    broker.default = hold
+    sending = asyncio.create_task(publish_text("one"))
+    await asyncio.to_thread(broker.wait_for_request)
+    for task in asyncio.all_tasks() - {asyncio.current_task(), sending}:
+        task.cancel()
+    with pytest.raises(PublishError, match="stopped") as caught:
+        await sending
+    assert caught.value.maybe_published
+    broker.default = accept
+    assert await publish_text("two") == "id of two"
+
+
 def test_32_threads_share_one_connection_s_client(broker):
     def work(thread):
         texts = [f"{thread}-{number}" for number in range(20)]
@@ -494,7 +753,7 @@ def test_32_threads_share_one_connection_s_client(broker):
         results = list(threads.map(work, range(32)))
     assert all(map(all, results))
     assert len(broker.accepted) == 32 * 20
-    assert len(broker.connections) <= publisher.MAX_REQUESTS
+    assert len(broker.connections) <= publisher.MAX_TOPIC_REQUESTS
 
 
 def test_threads_that_begin_at_once_share_one_loop(broker):
@@ -591,6 +850,13 @@ async def test_token_given_up_by_one_topic_still_serves_the_other(google):
         await hasty
     google.release()
     assert await asyncio.wait_for(patient, LONG / 4) == "id of patient"
+
+
+async def test_token_that_is_refused_is_not_asked_for_in_parts(google):
+    google.default = status(400)
+    results = await outcomes("abc")
+    assert [type(result) for result in results] == [PublishError] * 3
+    assert [path for path, _ in google.requests] == ["/token"]
 
 
 @pytest.fixture
