@@ -15,7 +15,7 @@ PRODUCTION = DJANGO_SETTINGS_MODULE=gyrinx.settings_prod \
 	TASKS_SERVICE_ACCOUNT=pubsub-invoker@gyrinx-check.iam.gserviceaccount.com \
 	EMAIL_HOST=localhost
 
-.PHONY: help demo test check docs docs-links check-image audit mutants chaos fuzz bench bench-pages bench-flood lock clean setup setup-lowest setup-bench $(CHECKS:%=check-%)
+.PHONY: help demo test check docs docs-links check-image audit mutants chaos fuzz bench bench-emulator bench-pages bench-flood profile lock clean setup setup-lowest setup-bench $(CHECKS:%=check-%)
 
 help:
 	@echo 'make demo    the site, Pub/Sub and every task on this machine (ARGS=--once: by itself, then a table)'
@@ -28,11 +28,12 @@ help:
 	@echo 'make mutants   take each guard out of a copy: a test has to notice (ARGS=word: only some)'
 	@echo 'make chaos   two minutes of everything going wrong: nothing may get lost (ARGS=--kills: kill -9 alone)'
 	@echo 'make fuzz    100,000 hostile pushes (ARGS="--cases 1000000 --seed 7": more, or again)'
-	@echo 'make bench   what docs/benchmarks.md shows, measured on this machine, as JSON'
-	@echo 'make bench-pages, make bench-flood   the same of pages beside pushes, and of pushes beside strangers'
+	@echo 'make bench   ten minutes: measure ourselves beside others, and write docs/benchmarks.md (ONLY=3 or 1,3,8b: some rows)'
+	@echo 'make bench-emulator, bench-pages, bench-flood   the emulator, pages beside pushes, pushes beside strangers'
+	@echo 'make profile   where the time of a push goes (ARGS=enqueue, ARGS=sync-enqueue: of an enqueue)'
 	@echo 'make lock    recompile requirements/*.txt (ARGS=--upgrade: newest versions)'
 	@echo 'make clean   remove what make and the tools left here'
-	@echo 'ARGS=... goes to the tool behind demo, test, docs-links, chaos, fuzz, bench and lock; PYTHON=... chooses the Python.'
+	@echo 'ARGS=... goes to the tool behind demo, test, docs-links, chaos, fuzz, bench, profile and lock; PYTHON=... chooses the Python.'
 
 setup:
 	@sh requirements/setup.sh dev .venv
@@ -92,10 +93,13 @@ audit: setup
 	@$(BIN)/uv tool run pip-audit --strict --disable-pip --require-hashes -r requirements/site.txt $(ARGS)
 
 bench: setup-bench
-	@exec .venv-bench/bin/python -m bench.emulator $(ARGS)
+	@exec .venv-bench/bin/python -m bench $(if $(ONLY),--only "$(ONLY)") $(ARGS)
 
-bench-pages bench-flood: setup
-	@exec $(BIN)/python -m $(subst -,.,$@) $(ARGS)
+bench-emulator bench-pages bench-flood: setup-bench
+	@exec .venv-bench/bin/python -m $(subst -,.,$@) $(ARGS)
+
+profile: setup-bench
+	@exec .venv-bench/bin/python -m bench.profiling $(ARGS)
 
 mutants: setup
 	@exec $(BIN)/python -m tests.mutants $(ARGS)

@@ -6,7 +6,6 @@ Uvicorn: three processes on loopback. The baseline, alternating with it, is aioh
 sending the same number of requests to the same app, which is what pushing costs at the least.
 """
 
-import argparse
 import asyncio
 import io
 import json
@@ -20,6 +19,8 @@ from pathlib import Path
 
 import aiohttp
 
+from asgi_tasks.management.arguments import number_from
+from bench.arguments import Parser, rounds, run
 from bench.publish import TOPIC, publish
 from tests.processes import free_port, running, wait_until_listening
 
@@ -28,10 +29,10 @@ IN_FLIGHT = 64
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
-    parser.add_argument("--messages", type=int, default=20_000)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--outstanding", type=int, default=50_000)
+    parser = Parser(prog="bench.emulator", description=__doc__.strip().splitlines()[0])
+    parser.add_argument("--messages", type=number_from(int, 1), default=20_000)
+    parser.add_argument("--rounds", type=rounds, default=5)
+    parser.add_argument("--outstanding", type=number_from(int, 1), default=50_000)
     options = parser.parse_args()
     json.dump(asyncio.run(measure(options)), sys.stdout, indent=2)
     sys.stdout.write("\n")
@@ -160,4 +161,4 @@ def spread(values):
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

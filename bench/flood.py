@@ -4,21 +4,22 @@ Pushes beside two thousand strangers, under our server and under Daphne: ``pytho
 What the strangers do is written in tests/reliability/flood.py.
 """
 
-import argparse
 import asyncio
 import contextlib
 import sys
 import tempfile
 from pathlib import Path
 
+from asgi_tasks.management.arguments import number_from
+from bench.arguments import Parser, run
 from tests.reliability.flood import besiege, enough_files
 from tests.reliability.serving import push_headers, serving
 from tests.tokens import CertificatesServer, Signer
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
-    parser.add_argument("--seconds", type=int, default=15)
+    parser = Parser(prog="bench.flood", description=__doc__.strip().splitlines()[0])
+    parser.add_argument("--seconds", type=number_from(int, 1), default=15)
     seconds = parser.parse_args().seconds
     signer = Signer()
     with enough_files(), contextlib.closing(CertificatesServer(signer.by_key)) as certificates:
@@ -32,4 +33,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -6,12 +6,12 @@ view with a query. Beside them another process sends signed pushes. Each kind of
 in each round, the rounds one after the other, so that a noisy moment hits all of them.
 """
 
-import argparse
 import asyncio
 import http.client
 import itertools
 import json
 import multiprocessing
+import signal
 import statistics
 import sys
 import tempfile
@@ -22,6 +22,8 @@ from typing import NamedTuple
 
 import aiohttp
 
+from asgi_tasks.management.arguments import number_from
+from bench.arguments import Parser, rounds, run
 from bench.emulator import spread
 from tests.processes import python
 from tests.reliability.serving import SETTINGS, push_headers, push_of, serving
@@ -57,9 +59,11 @@ LOADS = {
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
-    parser.add_argument("--seconds", type=int, default=6, help="of each measurement (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = Parser(prog="bench.pages", description=__doc__.strip().splitlines()[0])
+    parser.add_argument(
+        "--seconds", type=number_from(int, 1), default=6, help="of each measurement (%(default)s)"
+    )
+    parser.add_argument("--rounds", type=rounds, default=5)
     options = parser.parse_args()
     with serving_site() as (served, headers):
         measured = {name: [] for name in LOADS}
@@ -103,13 +107,17 @@ def pushing(endpoint, headers, load):
     ready = multiprocessing.Event()
     sender = multiprocessing.Process(target=send, args=(endpoint, headers, load, ready))
     sender.start()
-    ready.wait()
-    yield
-    sender.terminate()
-    sender.join()
+    try:
+        ready.wait()
+        yield
+    finally:
+        sender.terminate()
+        sender.join()
 
 
 def send(endpoint, headers, load, ready):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who started this, and ends it
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     asyncio.run(send_pushes(endpoint, headers, load, ready))
 
 
@@ -161,4 +169,4 @@ def figures(rounds):
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

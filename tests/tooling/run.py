@@ -36,6 +36,8 @@ def plan(lowest: bool) -> list[Run]:
         others += [f"--ignore=tests/docs/test_{name}.py" for name in ("site", "site_browser")]
         # So is the type checker.
         others += ["--ignore=tests/typing"]
+        # What is measured there is the newest, beside a peer that needs Python 3.13.
+        others += ["--ignore=tests/bench"]
         # Minutes of faults: what differs with the versions, the server's limits show.
         others += ["--ignore=tests/reliability", "tests/reliability/test_server_limits.py"]
         runs.append(Run("library-lowest", python, (*library, *others)))

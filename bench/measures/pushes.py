@@ -1,0 +1,168 @@
+"""Rows 1 to 3: pushes a second, beside what a server does at the least and what peers do."""
+
+from bench.figures import Figure, Measured, alternate, ratios
+from bench.load import loading
+from bench.servers import PEER_PATH, PUSH_PATH, daphne, gunicorn, ours, serving_sites
+
+PLAIN = "bench.plain_app:app"
+COUNT = 8_000
+
+
+def beside_plain_asgi(plan):
+    """1: against the least an ASGI app can do."""
+    with loading() as load, serving_sites() as site:
+        found = alternate(
+            plan,
+            {
+                "ours": ours_of(plan, load, site),
+                "plain": plain(plan, load, site.serve_other(*daphne(PLAIN))),
+                "plain_ours": plain(plan, load, site.serve(*ours(PLAIN))[0]),
+            },
+        )
+    a_second = {name: [answer.a_second for answer in answers] for name, answers in found.items()}
+    return Measured(
+        figures=[
+            Figure(name="our pushes", unit="a second", values=a_second["ours"]),
+            Figure(
+                name="plain ASGI app that answers 204, stock Daphne",
+                unit="a second",
+                values=a_second["plain"],
+            ),
+            Figure(name="the same app, our server", unit="a second", values=a_second["plain_ours"]),
+            Figure(
+                name="ours against the plain app under stock Daphne",
+                unit="times",
+                values=ratios(a_second["ours"], a_second["plain"]),
+                at_least=0.85,
+            ),
+            Figure(
+                name="ours against the plain app under our server",
+                unit="times",
+                values=ratios(a_second["ours"], a_second["plain_ours"]),
+                at_least=0.65,
+            ),
+        ]
+    )
+
+
+def beside_django_view(plan):
+    """2: against an empty async view."""
+    with loading() as load, serving_sites() as site:
+        view, _ = site.serve(*daphne())
+        found = alternate(
+            plan,
+            {
+                "ours": ours_of(plan, load, site),
+                "view": lambda: push(
+                    view, load, "/empty/", "bench.bodies.ours", plan.count(COUNT // 4), nothing()
+                ),
+            },
+        )
+    a_second = {name: [answer.a_second for answer in answers] for name, answers in found.items()}
+    return Measured(
+        figures=[
+            Figure(name="our pushes", unit="a second", values=a_second["ours"]),
+            Figure(
+                name="empty async Django view, stock Daphne",
+                unit="a second",
+                values=a_second["view"],
+            ),
+            Figure(
+                name="ours against the view",
+                unit="times",
+                values=ratios(a_second["ours"], a_second["view"]),
+                at_least=4,
+            ),
+        ]
+    )
+
+
+def beside_a_peer(plan):
+    """3: against django-tasks-pubsub, which authenticates nothing."""
+    peer = {"DJANGO_SETTINGS_MODULE": "bench.peer.settings"}
+    with loading() as load, serving_sites() as site:
+        asynchronous = site.serve_other(*daphne("bench.peer.asgi:application"), **peer)
+        threaded = site.serve_other(*gunicorn(), **peer)
+        count = plan.count(COUNT // 4)
+        found = alternate(
+            plan,
+            {
+                "ours": ours_of(plan, load, site),
+                "daphne": lambda: push(
+                    asynchronous, load, PEER_PATH, "bench.bodies.pubsub", count, nothing()
+                ),
+                "gunicorn": lambda: push(
+                    threaded, load, PEER_PATH, "bench.bodies.pubsub", count, nothing()
+                ),
+            },
+        )
+    a_second = {name: [answer.a_second for answer in answers] for name, answers in found.items()}
+    a_cpu_second = {
+        name: [answer.a_cpu_second for answer in answers] for name, answers in found.items()
+    }
+    return Measured(
+        figures=[
+            Figure(name="our pushes", unit="a second", values=a_second["ours"]),
+            Figure(name="django-tasks-pubsub, Daphne", unit="a second", values=a_second["daphne"]),
+            Figure(
+                name="django-tasks-pubsub, gunicorn 2 x 20 threads",
+                unit="a second",
+                values=a_second["gunicorn"],
+            ),
+            Figure(
+                name="ours against it under Daphne",
+                unit="times",
+                values=ratios(a_second["ours"], a_second["daphne"]),
+                at_least=5,
+            ),
+            Figure(name="our pushes", unit="a CPU second", values=a_cpu_second["ours"]),
+            Figure(
+                name="django-tasks-pubsub, gunicorn 2 x 20 threads",
+                unit="a CPU second",
+                values=a_cpu_second["gunicorn"],
+            ),
+            Figure(
+                name="ours against it under gunicorn, by CPU second",
+                unit="times",
+                values=ratios(a_cpu_second["ours"], a_cpu_second["gunicorn"]),
+                at_least=1.3,
+            ),
+        ]
+    )
+
+
+class Pushed:
+    """How a number of pushes went."""
+
+    def __init__(self, count, answer, cpu_seconds):
+        self.seconds = answer["seconds"]
+        self.a_second = count / answer["seconds"]
+        self.a_cpu_second = count / max(cpu_seconds, 0.001)
+        self.median = answer["median"]
+        self.longest = answer["longest"]
+
+
+def nothing():
+    return {"task": "nothing"}
+
+
+def ours_of(plan, load, site):
+    """Pushes of a task that does nothing, to our server."""
+    server, headers = site.serve(*ours())
+    count = plan.count(COUNT)
+    return lambda: push(
+        server, load, PUSH_PATH, "bench.bodies.ours", count, nothing(), headers=headers
+    )
+
+
+def plain(plan, load, server):
+    count = plan.count(COUNT)
+    return lambda: push(server, load, PUSH_PATH, "bench.bodies.ours", count, nothing())
+
+
+def push(server, load, path, make, count, arguments, **options):
+    """Send so many pushes, all of which have to be acknowledged. The options are Load.send's."""
+    used = server.cpu_seconds
+    answer = load.send(server.port, path, make, count, **options, **arguments)
+    assert answer["statuses"] == {"204": count}, answer["statuses"]
+    return Pushed(count, answer, server.cpu_seconds - used)

@@ -1,0 +1,1 @@
+"""A site with django-tasks-pubsub, set up as its README says."""

@@ -1,0 +1,1 @@
+"""The site that is measured: the settings of the README, and tasks that do little."""

@@ -1,0 +1,1 @@
+"""That the measurements measure. How fast anything is, no test says."""
