@@ -11,10 +11,9 @@ import inspect
 import logging
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Coroutine
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.dispatch import Signal
@@ -215,10 +214,10 @@ class _CoroutineRun(_Run):
         attempt = Attempt(self.delivery)
         label = f"{self.delivery.route.name} (id={self.delivery.message.task_id})"
         await _atell(task_started, attempt)
-        timeout = asyncio.timeout_at(self.delivery.deadline)
         try:
-            with watching(label):
-                value = await _within(timeout, attempt.call())
+            async with asyncio.timeout_at(self.delivery.deadline) as timeout:
+                with watching(label):
+                    value = await attempt.call()
         except BaseException as error:
             if self._is_stopped(error):
                 raise
@@ -290,15 +289,6 @@ class _SyncRun(_Run):
         with self._deciding:
             is_first, self._is_decided = not self._is_decided, True
             return is_first
-
-
-async def _within(clock: asyncio.Timeout, call: Coroutine[Any, Any, Any]) -> Any:
-    """What the call returns. One that waits for nothing needs no clock."""
-    task = eager.start(call)
-    if task.done():
-        return task.result()
-    async with clock:
-        return await task
 
 
 def _span_of(

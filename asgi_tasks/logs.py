@@ -130,7 +130,7 @@ class CloudFormatter(JsonFormatter):
         return found | {
             name: value
             for name, value in record.__dict__.items()
-            if name not in reserved and name[:1] != "_"
+            if name not in reserved and not str(name).startswith("_")
         }
 
     def _trace(self, of_push: str) -> dict[str, Any]:

@@ -74,7 +74,8 @@ class TaskMessage:
     def _is_plain(self) -> bool:
         """Whether JSON of few values gives it back as it is: it has JSON's own types alone."""
         return (
-            self.enqueued_at.tzinfo is UTC
+            type(self.enqueued_at) is datetime
+            and self.enqueued_at.tzinfo is UTC
             and _fits(self.task_id, IDENTIFIER)
             and _fits(self.task_name, TASK_NAME)
             and type(self.args) is list

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from asgi_tasks import eager
+
 from .failures import Failure, GivenUp, NoToken, PublishError, explain
 from .pending import STOPPED, Deadlines, Pending, seconds_left, still_waited_for
 
@@ -27,9 +29,11 @@ MAX_BATCH_BYTES = 10_000_000
 # 500 callers. Neither what fills a request waits, nor what comes when the one under way is slow.
 SLOW = 1  # seconds; it may hang
 MAX_TOPIC_REQUESTS = 4
+MAX_APART = 8
 MAX_REQUESTS = 32  # of all topics, which take turns
 SHORTEST = 0.05  # seconds; less is no pause, and no time to be answered in
 SCOPE = "https://www.googleapis.com/auth/pubsub"
+NO_TIME_APART = "of this message or of one sent with it, and no time was left to send it alone"
 # aiohttp sends a file in pieces, and warns of more than 1 MiB that is not one.
 LARGE_BODY = 1_000_000
 TOKEN_TIMEOUT = 3  # seconds; as google-auth waits for the metadata server
@@ -40,6 +44,8 @@ class _Topic:
     name: str
     waiting: deque[Pending] = field(default_factory=deque)
     requests: int = 0  # under way
+    # Of those that follow when one is refused for one of its messages.
+    apart: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_APART))
     began: float = 0  # the last of them, by time.monotonic()
 
     @property
@@ -125,11 +131,20 @@ class Publisher:
 
     def _start_request(self, topic: _Topic, batch: list[Pending]) -> None:
         topic.requests, topic.began = topic.requests + 1, time.monotonic()
-        task = asyncio.Task(self._send(topic, batch), loop=self._loop, eager_start=True)
+        task = eager.start(self._send(topic, batch))
+        # One that hangs keeps the rest waiting no longer than this.
+        slow = self._loop.call_later(SLOW * 1.01, self._start_soon, topic, context=Context())
         self._sending.add(task)
-        task.add_done_callback(partial(self._end_request, topic, batch))
+        task.add_done_callback(partial(self._end_request, topic, batch, slow))
 
-    def _end_request(self, topic: _Topic, batch: list[Pending], task: asyncio.Task[None]) -> None:
+    def _end_request(
+        self,
+        topic: _Topic,
+        batch: list[Pending],
+        slow: asyncio.TimerHandle,
+        task: asyncio.Task[None],
+    ) -> None:
+        slow.cancel()
         self._sending.discard(task)
         topic.requests -= 1
         for pending in batch:  # nobody waits in vain
@@ -138,9 +153,10 @@ class Publisher:
             self._start_soon(topic)
 
     async def _send(self, topic: _Topic, batch: list[Pending]) -> None:
-        parts = [batch]
-        while parts:
-            parts += await self._settle(topic.name, parts.pop())
+        async with topic.apart:
+            halves = await self._settle(topic.name, batch)
+        if halves:
+            await asyncio.gather(*(self._send(topic, half) for half in halves))
 
     async def _settle(self, topic: str, batch: list[Pending]) -> list[list[Pending]]:
         """Confirm or fail them all. Return the halves of what was refused for one of them."""
@@ -251,6 +267,8 @@ def _take_batch(waiting: deque[Pending]) -> list[Pending]:
 def _refuse(batch: list[Pending], failure: Failure) -> list[list[Pending]]:
     """Fail the one that is refused; of more, any may be to blame: return the halves."""
     if len(batch) > 1 and failure.may_be_of_one:
+        for pending in batch:
+            pending.failure = failure._replace(reason=f"{failure.reason}: {NO_TIME_APART}")
         middle = len(batch) // 2
         return [batch[middle:], batch[:middle]]
     for pending in batch:

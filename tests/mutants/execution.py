@@ -147,13 +147,6 @@ MUTANTS = [
         tests=f"{TESTS} -k redelivery_after_a_cancelled_run",
     ),
     Mutant(
-        guard="a coroutine that waits has a deadline",
-        file=EXECUTION,
-        old="    async with clock:\n        return await task",
-        new="    return await task",
-        tests=f"{TESTS} -k deadline",
-    ),
-    Mutant(
         guard="a receiver that leaves a transaction open changes no answer",
         file=EXECUTION,
         old="OF_RECEIVERS = (TransactionLeftOpen, SystemExit)",

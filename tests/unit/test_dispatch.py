@@ -132,6 +132,11 @@ async def forever():
     await asyncio.Event().wait()
 
 
+async def exit_later():
+    await asyncio.sleep(0)
+    raise SystemExit
+
+
 def malformed(**changes):
     return make_body(make_message("act", "key"), **changes)
 
@@ -178,6 +183,10 @@ async def test_push_whose_task_waits_for_nothing_is_answered_before_another_turn
         application(scope, receive, send), loop=asyncio.get_running_loop(), eager_start=True
     )
     assert answers == [204, None]
+
+
+async def test_coroutine_that_exits_after_it_waited_ends_no_loop(client, perform):
+    assert await client.status(make_body(make_message("act", perform(exit_later)))) == 500
 
 
 async def test_coroutine_past_its_deadline(client, perform):

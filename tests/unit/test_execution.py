@@ -4,6 +4,7 @@ import re
 import threading
 import uuid
 from concurrent.futures import Future
+from contextvars import ContextVar
 from dataclasses import replace
 
 import django
@@ -694,6 +695,24 @@ async def test_last_waiter_leaves_and_the_coroutine_is_cancelled(stage, heard, c
     assert gate.cancelled == 1
     assert [name for name, *_ in heard] == ["started"]
     assert [r for r in caplog.records if r.levelname == "ERROR"] == []
+
+
+async def test_receivers_see_what_the_task_has_set_in_its_context(stage):
+    request, seen = ContextVar("request"), []
+
+    async def act_and_set():
+        await asyncio.sleep(0)
+        request.set("42")
+
+    def listen(sender, **kwargs):
+        seen.append(request.get(None))
+
+    task_finished.connect(listen)
+    try:
+        await stage.run(stage.deliver(act, act_and_set))
+    finally:
+        task_finished.disconnect(listen)
+    assert seen == ["42"]
 
 
 async def test_redelivery_after_a_cancelled_run_runs_again(stage):

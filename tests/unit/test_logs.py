@@ -48,6 +48,13 @@ def raised(error):
         return sys.exc_info()
 
 
+def test_extra_field_whose_name_is_no_text_is_written():
+    found = record("paid")
+    found.__dict__[42] = "answer"
+    fields = json.loads(CloudFormatter(project_id="my-project").format(found))
+    assert (fields["message"], fields["42"]) == ("paid", "answer")
+
+
 def test_line_has_the_fields_of_cloud_logging():
     before = datetime.now(UTC)
     found = line("paid %s", "42", order=42)

@@ -418,6 +418,16 @@ async def test_topic_that_hangs_does_not_hold_up_another(broker):
     await hanging
 
 
+async def test_request_that_hangs_does_not_hold_up_what_came_just_after_it(broker):
+    broker.faults = [hold]
+    hanging = asyncio.create_task(publish_text("a"))
+    await asyncio.to_thread(broker.wait_for_request)
+    assert await publish_text("b") == "id of b"
+    assert not hanging.done()
+    broker.release()
+    await hanging
+
+
 async def test_batch_goes_on_without_those_whose_budget_is_over(broker):
     broker.faults = [hold]
     short, long = publish_text("short", budget=0.05), publish_text("long", budget=1)
@@ -574,11 +584,21 @@ async def test_caller_cancelled_while_a_refused_request_is_tried_in_parts(broker
     calls = [asyncio.create_task(publish_text(text)) for text in "abc"]
     for _ in range(2):
         await asyncio.to_thread(broker.wait_for_request)
-    calls[2].cancel()  # "a" is under way, "b" and "c" are not
+    calls[2].cancel()  # as "a" it is under way, in a request with "b"
     broker.release()
     results = await asyncio.gather(*calls, return_exceptions=True)
     assert results[:2] == ["id of a", "id of b"]
-    assert broker.accepted == ["a", "b"]
+    assert {"a", "b"} <= {*broker.accepted}
+
+
+async def test_parts_of_a_refused_request_do_not_wait_for_each_other(broker):
+    broker.faults, broker.default = [status(400)], hold
+    calls = [asyncio.create_task(publish_text(text)) for text in "ab"]
+    for _ in range(3):
+        await asyncio.to_thread(broker.wait_for_request)
+    assert sorted(broker.requests[1:]) == [(TOPIC, ["a"]), (TOPIC, ["b"])]
+    broker.release()
+    assert await asyncio.gather(*calls) == ["id of a", "id of b"]
 
 
 # Callers that leave
