@@ -5,6 +5,7 @@ import inspect
 import json
 import os
 import socket
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from traceback import format_exception, walk_tb
 from typing import Any, NamedTuple
@@ -37,28 +38,43 @@ class Attempt:
     def __init__(self, delivery: Delivery) -> None:
         self.delivery = delivery
         self.is_whole = True  # the traceback of its error, if any
-        message, now = delivery.message, _now()
-        self.result: AnyResult = TaskResult(
+        self._started = _now()
+        self._finished: datetime | None = None
+        self._status = TaskResultStatus.RUNNING
+        self._value: Any = None
+        self._errors: list[TaskError] = []
+
+    @functools.cached_property
+    def result(self) -> AnyResult:
+        """Made when somebody asks for it. Its arguments are copies of the message's."""
+        delivery = self.delivery
+        result: AnyResult = TaskResult(
             task=delivery.route.task,
-            id=message.task_id,
-            status=TaskResultStatus.RUNNING,
-            enqueued_at=message.enqueued_at,
-            started_at=now,
-            finished_at=None,
-            last_attempted_at=now,
-            args=message.args,
-            kwargs=message.kwargs,
+            id=delivery.message.task_id,
+            status=self._status,
+            enqueued_at=delivery.message.enqueued_at,
+            started_at=self._started,
+            finished_at=self._finished,
+            last_attempted_at=self._started,
+            args=delivery.message.args,
+            kwargs=delivery.message.kwargs,
             backend=delivery.backend,
-            errors=[],
+            errors=self._errors,
             # Django counts attempts by workers; who made the earlier ones is not known here.
             worker_ids=["unknown"] * (delivery.attempt - 1) + [_worker_id()],
         )
+        object.__setattr__(result, "_return_value", self._value)
+        return result
 
     def call(self) -> Any:
         """The function's return value: of a coroutine function, its coroutine."""
-        task, result = self.result.task, self.result
-        context: tuple[Any, ...] = (TaskContext(task_result=result),) if task.takes_context else ()
-        return task.func(*context, *result.args, **result.kwargs)
+        task, message = self.delivery.route.task, self.delivery.message
+        if task.takes_context:
+            context = TaskContext(task_result=self.result)
+            return task.func(context, *self.result.args, **self.result.kwargs)
+        if _is_flat(message.args) and _is_flat(message.kwargs.values()):
+            return task.func(*message.args, **message.kwargs)
+        return task.func(*self.result.args, **self.result.kwargs)  # it may change what it gets
 
     def succeed(self, value: Any) -> Ending:
         """Record the return value."""
@@ -96,15 +112,22 @@ class Attempt:
     def _end_failed(self, error: BaseException, outcome: Outcome) -> Ending:
         path = f"{type(error).__module__}.{type(error).__qualname__}"
         traceback, self.is_whole = _describe(error)
-        self.result.errors.append(TaskError(exception_class_path=path, traceback=traceback))
+        self._errors.append(TaskError(exception_class_path=path, traceback=traceback))
         self._end(TaskResultStatus.FAILED, None)
         return Ending(Report(outcome), error if self.is_whole else TracebackCut(traceback, error))
 
     def _end(self, status: TaskResultStatus, value: Any) -> None:
-        # Frozen for their readers; Django's own backends set them the same way.
-        object.__setattr__(self.result, "finished_at", _now())
-        object.__setattr__(self.result, "status", status)
-        object.__setattr__(self.result, "_return_value", value)
+        self._finished, self._status, self._value = _now(), status, value
+        if "result" in self.__dict__:
+            # Frozen for its readers; Django's own backends set it the same way.
+            object.__setattr__(self.result, "finished_at", self._finished)
+            object.__setattr__(self.result, "status", status)
+            object.__setattr__(self.result, "_return_value", value)
+
+
+def _is_flat(values: Iterable[Any]) -> bool:
+    """Whether none of them can be changed."""
+    return not any(type(value) is list or type(value) is dict for value in values)
 
 
 def _is_unfinished(value: Any) -> bool:

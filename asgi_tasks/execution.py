@@ -87,8 +87,12 @@ class _Run(ABC):
         if task.done():
             self._when_done(task)
         else:
-            task.add_done_callback(self._when_done)
+            self._go_on()
         return await self._wait(self.delivery)
+
+    def _go_on(self) -> None:
+        """After the first step: it has to wait."""
+        self._task.add_done_callback(self._when_done)
 
     async def _wait(self, delivery: Delivery) -> Report:
         """The report for this delivery, by its own deadline."""
@@ -209,19 +213,28 @@ class _CoroutineRun(_Run):
     """A coroutine task, on the event loop."""
 
     _given_up = Outcome.INTERRUPTED
+    _clock: asyncio.Timeout | None = None  # of the task's function
+    _deadline: float | None = None  # what waits for nothing needs none
+
+    def _go_on(self) -> None:
+        super()._go_on()
+        self._deadline = self.delivery.deadline
+        if self._clock and self._concluded is None:
+            self._clock.reschedule(self._deadline)
 
     async def _run(self) -> Report:
         attempt = Attempt(self.delivery)
         label = f"{self.delivery.route.name} (id={self.delivery.message.task_id})"
         await _atell(task_started, attempt)
         try:
-            async with asyncio.timeout_at(self.delivery.deadline) as timeout:
+            async with asyncio.timeout_at(self._deadline) as clock:
+                self._clock = clock
                 with watching(label):
                     value = await attempt.call()
         except BaseException as error:
             if self._is_stopped(error):
                 raise
-            report = self._conclude(*attempt.fail(error, timed_out=timeout.expired()))
+            report = self._conclude(*attempt.fail(error, timed_out=clock.expired()))
             if attempt.is_whole:  # Django's logger takes the traceback from this handler
                 await _atell(task_finished, attempt)
                 return report
@@ -313,6 +326,8 @@ def _fingerprint(message: TaskMessage) -> bytes:
 def _tell(signal: Signal, attempt: Attempt) -> None:
     """In a lane. Whatever the receivers do, it changes no answer."""
     sender = attempt.delivery.sender
+    if not signals.is_heard(signal, sender):
+        return
     try:
         run_tidily(lambda: signal.send_robust(sender=sender, task_result=attempt.result))
     except OF_RECEIVERS:
@@ -321,8 +336,11 @@ def _tell(signal: Signal, attempt: Attempt) -> None:
 
 async def _atell(signal: Signal, attempt: Attempt) -> None:
     """See _tell()."""
+    sender = attempt.delivery.sender
+    if not signals.is_heard(signal, sender):
+        return
     try:
-        await signals.asend(signal, attempt.delivery.sender, attempt.result)
+        await signals.asend(signal, sender, attempt.result)
     except OF_RECEIVERS:
         logger.exception(RECEIVER_FAILED)
 

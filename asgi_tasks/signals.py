@@ -10,9 +10,19 @@ from django.tasks import TaskResult, signals
 type AnyResult = TaskResult[..., Any]
 
 logger = logging.getLogger("asgi_tasks")
+_django_logger = logging.getLogger("django.tasks")
 
 # Django's own receivers only write a log line.
 _LOGGERS = (signals.log_task_enqueued, signals.log_task_started, signals.log_task_finished)
+
+
+def is_heard(signal: Signal, sender: type[Any]) -> bool:
+    """Whether anybody listens. Django's own loggers count if anything of theirs is logged."""
+    sync_receivers, async_receivers = signal._live_receivers(sender)
+    for receiver in sync_receivers:
+        if receiver not in _LOGGERS:
+            return True
+    return bool(async_receivers) or _django_logger.isEnabledFor(logging.ERROR)
 
 
 async def asend(signal: Signal, sender: type[Any], task_result: AnyResult) -> None:

@@ -147,6 +147,27 @@ MUTANTS = [
         tests=f"{TESTS} -k redelivery_after_a_cancelled_run",
     ),
     Mutant(
+        guard="a coroutine that waits has a deadline",
+        file=EXECUTION,
+        old="            self._clock.reschedule(self._deadline)",
+        new="            pass",
+        tests=f"{TESTS} -k deadline",
+    ),
+    Mutant(
+        guard="what a task changes of its arguments is a copy",
+        file=ATTEMPTS,
+        old="if _is_flat(message.args) and _is_flat(message.kwargs.values()):",
+        new="if True:",
+        tests=f"{TESTS} -k changes_its_arguments",
+    ),
+    Mutant(
+        guard="receivers are told although Django logs nothing",
+        file="asgi_tasks/signals.py",
+        old="        if receiver not in _LOGGERS:\n            return True",
+        new="        pass",
+        tests="tests/unit/test_signals.py -k any_receiver",
+    ),
+    Mutant(
         guard="a receiver that leaves a transaction open changes no answer",
         file=EXECUTION,
         old="OF_RECEIVERS = (TransactionLeftOpen, SystemExit)",

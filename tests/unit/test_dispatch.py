@@ -408,7 +408,7 @@ async def test_body_that_does_not_come_is_408(token, monkeypatch):
 async def test_time_since_the_arrival_of_a_request_counts(token, perform):
     client = Client(*endpoint(), token)
     connection = client.connect()
-    body = make_body(make_message("act_briefly", perform(lambda: asyncio.sleep(0))))
+    body = make_body(make_message("act_briefly", perform(lambda: asyncio.sleep(0.005))))
     await connection.send_input({"type": "http.request", "body": body[:9], "more_body": True})
     await asyncio.sleep(0.02)  # longer than the task may take
     await connection.send_input({"type": "http.request", "body": body[9:]})

@@ -50,6 +50,16 @@ def act_in_context_sync(context, key):
     return acts[key](context)
 
 
+@task
+async def change(key, words):
+    words.append(key)
+
+
+@task
+def change_sync(key, words):
+    words.append(key)
+
+
 both_kinds = pytest.mark.parametrize("task", [act, act_sync], ids=["coroutine", "sync"])
 
 
@@ -695,6 +705,15 @@ async def test_last_waiter_leaves_and_the_coroutine_is_cancelled(stage, heard, c
     assert gate.cancelled == 1
     assert [name for name, *_ in heard] == ["started"]
     assert [r for r in caplog.records if r.levelname == "ERROR"] == []
+
+
+@pytest.mark.parametrize("task", [change, change_sync], ids=["coroutine", "sync"])
+async def test_task_that_changes_its_arguments_changes_a_copy(stage, task):
+    delivery = stage.deliver(task, None)
+    message = make_message(task.name, "more", ["one"])
+    report = await stage.run(replace(delivery, route=TaskRoute(task), message=message))
+    assert report.outcome is Outcome.SUCCEEDED
+    assert message.args == ["more", ["one"]]
 
 
 async def test_receivers_see_what_the_task_has_set_in_its_context(stage):

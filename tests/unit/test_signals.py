@@ -10,7 +10,7 @@ from django.tasks import TaskResult, TaskResultStatus
 from django.tasks.signals import log_task_started, task_enqueued, task_finished, task_started
 
 from asgi_tasks.backends import PubSubBackend
-from asgi_tasks.signals import asend
+from asgi_tasks.signals import asend, is_heard
 from tests.site import tasks
 
 every_signal = pytest.mark.parametrize(
@@ -166,3 +166,35 @@ async def test_django_s_own_receivers_disconnected_and_nobody_is_called(result, 
     finally:
         task_started.connect(log_task_started)
     assert [record for record in caplog.records if record.name == "django.tasks"] == []
+
+
+@pytest.fixture
+def silent_django():
+    logger = logging.getLogger("django.tasks")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    yield
+    logger.setLevel(level)
+
+
+@every_signal
+def test_django_s_loggers_count_as_listeners(signal):
+    assert is_heard(signal, PubSubBackend)
+
+
+@every_signal
+def test_django_s_loggers_do_not_count_where_they_are_silent(signal, silent_django):
+    assert not is_heard(signal, PubSubBackend)
+
+
+@every_signal
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_any_receiver_counts(signal, kind, silent_django):
+    async def listen_async(**kwargs):
+        pass
+
+    def listen(**kwargs):
+        pass
+
+    with connected(signal, listen if kind == "sync" else listen_async):
+        assert is_heard(signal, PubSubBackend)
