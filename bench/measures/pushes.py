@@ -15,6 +15,7 @@ def beside_plain_asgi(plan):
             plan,
             {
                 "ours": ours_of(plan, load, site),
+                "json": ours_of(plan, load, site, BENCH_LOG="json"),
                 "plain": plain(plan, load, site.serve_other(*daphne(PLAIN))),
                 "plain_ours": plain(plan, load, site.serve(*ours(PLAIN))[0]),
             },
@@ -23,6 +24,11 @@ def beside_plain_asgi(plan):
     return Measured(
         figures=[
             Figure(name="our pushes", unit="a second", values=a_second["ours"]),
+            Figure(
+                name="our pushes, their lines as JSON for Cloud Logging",
+                unit="a second",
+                values=a_second["json"],
+            ),
             Figure(
                 name="plain ASGI app that answers 204, stock Daphne",
                 unit="a second",
@@ -146,9 +152,9 @@ def nothing():
     return {"task": "nothing"}
 
 
-def ours_of(plan, load, site):
+def ours_of(plan, load, site, **variables):
     """Pushes of a task that does nothing, to our server."""
-    server, headers = site.serve(*ours())
+    server, headers = site.serve(*ours(), **variables)
     count = plan.count(COUNT)
     return lambda: push(
         server, load, PUSH_PATH, "bench.bodies.ours", count, nothing(), headers=headers
