@@ -82,7 +82,8 @@ class PubSubBackend(BaseTaskBackend):
                 attributes,
                 budget=self.config.publish_timeout,
             )
-        task_enqueued.send_robust(sender=type(self), task_result=publication.result)
+        if signals.is_heard(task_enqueued, type(self)):
+            task_enqueued.send_robust(sender=type(self), task_result=publication.result)
         return publication.result
 
     async def aenqueue[**P, R](
@@ -97,7 +98,8 @@ class PubSubBackend(BaseTaskBackend):
                 attributes,
                 budget=self.config.publish_timeout,
             )
-        await signals.asend(task_enqueued, type(self), publication.result)
+        if signals.is_heard(task_enqueued, type(self)):
+            await signals.asend(task_enqueued, type(self), publication.result)
         return publication.result
 
     def check(self, **kwargs: Any) -> list[CheckMessage]:
@@ -124,7 +126,7 @@ class PubSubBackend(BaseTaskBackend):
             task_name=route.name,
             topic=self.routes.topic(route.name),
             data=data,
-            attributes=make_attributes(message, data, self.config.signing_keys[0]),
+            attributes=make_attributes(message, data, self.routes.signing_keys[0]),
         )
 
     def _make_result[**P, R](

@@ -153,7 +153,7 @@ def _find_route(routes: RouteTable, envelope: PushEnvelope, message: TaskMessage
     route = routes.resolve(message.task_name)
     if envelope.subscription != routes.subscription(message.task_name):
         raise PermissionDenied(f"{message.task_name} does not come from this subscription")
-    if route.signed and not is_signed(message, envelope, routes.options.signing_keys):
+    if route.signed and not is_signed(message, envelope, routes.signing_keys):
         raise PermissionDenied(f"the signature of a {message.task_name} message is wrong")
     try:
         route.bind(message.args, message.kwargs)

@@ -161,11 +161,10 @@ def _same(expected: dict[str, str], found: dict[str, str]) -> bool:
 
 def _sign(key: str, *, task_id: str, task_name: str, data: bytes) -> str:
     """Hexadecimal HMAC-SHA256 over version, id, name and data."""
-    signature = _keyed(key).copy()
     signed = (str(SIGNATURE_VERSION).encode(), task_id.encode(), task_name.encode(), data)
-    for part in signed:
-        # The lengths keep one field from passing as part of the next.
-        signature.update(b"%d:%b," % (len(part), part))
+    # The lengths keep one field from passing as part of the next.
+    signature = _keyed(key).copy()
+    signature.update(b"".join([b"%d:%b," % (len(part), part) for part in signed]))
     return signature.hexdigest()
 
 

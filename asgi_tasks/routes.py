@@ -118,6 +118,7 @@ class RouteTable:
         """Raise InvalidConfiguration if two routes collide or a topic cannot be named."""
         self.routes = tuple(routes)
         self.options = options
+        self.signing_keys = options.signing_keys
         if problems := list(find_problems(self.routes, options)):
             raise InvalidConfiguration(problems)
         self._by_name = {name: route for route in self.routes for name in route.names}

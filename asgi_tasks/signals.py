@@ -22,7 +22,15 @@ def is_heard(signal: Signal, sender: type[Any]) -> bool:
     for receiver in sync_receivers:
         if receiver not in _LOGGERS:
             return True
-    return bool(async_receivers) or _django_logger.isEnabledFor(logging.ERROR)
+    return bool(async_receivers) or _django_logger.isEnabledFor(_LEVELS[signal])
+
+
+# The highest at which Django's loggers log each of them.
+_LEVELS = {
+    signals.task_enqueued: logging.DEBUG,
+    signals.task_started: logging.INFO,
+    signals.task_finished: logging.ERROR,
+}
 
 
 async def asend(signal: Signal, sender: type[Any], task_result: AnyResult) -> None:

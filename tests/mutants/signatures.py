@@ -43,7 +43,7 @@ MUTANTS = [
     ),
     dispatch(
         "a message is signed",
-        "if route.signed and not is_signed(message, envelope, routes.options.signing_keys):",
+        "if route.signed and not is_signed(message, envelope, routes.signing_keys):",
         "if False:",
         SIGNATURES,
     ),
@@ -112,8 +112,8 @@ MUTANTS = [
     Mutant(
         guard="the first key signs",
         file="asgi_tasks/backends.py",
-        old="self.config.signing_keys[0]",
-        new="self.config.signing_keys[-1]",
+        old="self.routes.signing_keys[0]",
+        new="self.routes.signing_keys[-1]",
         tests="tests/security/test_key_rotation.py",
     ),
     Mutant(

@@ -178,8 +178,11 @@ def silent_django():
 
 
 @every_signal
-def test_django_s_loggers_count_as_listeners(signal):
-    assert is_heard(signal, PubSubBackend)
+@pytest.mark.parametrize("level", ["DEBUG", "INFO", "ERROR"])
+def test_django_s_loggers_count_as_listeners_to_what_they_log(signal, level, caplog):
+    caplog.set_level(level, "django.tasks")
+    logged = {task_enqueued: ["DEBUG"], task_started: ["DEBUG", "INFO"]}
+    assert is_heard(signal, PubSubBackend) is (level in logged.get(signal, [level]))
 
 
 @every_signal
