@@ -12,7 +12,7 @@ from bench.load import loading
 from bench.servers import ours, serving_sites
 from tests.processes import python
 
-SECONDS = {10: 4, 100: 3, 1_000: 2}  # of calls, by how many there are a second
+SECONDS = {10: 3, 100: 2, 1_000: 2}  # of calls, by how many there are a second
 TIMEOUT = 30  # seconds until a task that does not start is a failure
 
 

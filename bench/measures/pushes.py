@@ -5,7 +5,7 @@ from bench.load import loading
 from bench.servers import PEER_PATH, PUSH_PATH, daphne, gunicorn, ours, serving_sites
 
 PLAIN = "bench.plain_app:app"
-COUNT = 8_000
+COUNT = 4_000
 
 
 def beside_plain_asgi(plan):
