@@ -6,7 +6,9 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from importlib.metadata import packages_distributions
+from pathlib import Path
 from string import Template
 
 import grimp
@@ -174,10 +176,17 @@ def test_traffic_moves_last_and_to_the_newest(step):
     assert "--to-latest" in step("traffic")
 
 
-def test_database_url_leads_through_cloud_runs_socket(tmp_path):
+@pytest.fixture
+def short_path():
+    """A folder for sockets, whose paths have 107 bytes at the most."""
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(name)
+
+
+def test_database_url_leads_through_cloud_runs_socket(short_path):
     script = (ROOT / "docker" / "setup-project.sh").read_text()
     template = re.search(r'printf %s "(postgres://[^"]+)"', script)[1]
-    socket = tmp_path / "my-project:europe-west1:gyrinx"
+    socket = short_path / "my-project:europe-west1:gyrinx"
     values = {"PASSWORD": "x", "socket": str(socket)}
     environ = {
         "PATH": os.environ["PATH"],
@@ -190,7 +199,8 @@ def test_database_url_leads_through_cloud_runs_socket(tmp_path):
         [folder] = server.execute("SHOW unix_socket_directories").fetchone()
         (socket / ".s.PGSQL.5432").symlink_to(f"{folder}/.s.PGSQL.{server.info.port}")
         command = [sys.executable, "manage.py", "shell", "--no-imports", "-c", ASK]
-        subprocess.run(command, cwd=ROOT, env=environ, check=True, capture_output=True)
+        done = subprocess.run(command, cwd=ROOT, env=environ, check=False, capture_output=True)
+        assert done.returncode == 0, done.stderr.decode()
 
 
 @pytest.mark.parametrize("name", STARTS)
