@@ -165,7 +165,8 @@ def test_database_that_crashes_under_load_loses_nothing(request, kind, postgres,
     assert [one.state for one in messages] == ["acknowledged"] * MANY
     assert set(deliveries) - {204}, "nobody noticed"
     counts = count_users(postgres.url)
-    assert [counts[one] for one in keys] == [1] * MANY
+    # Whose commit the server still wrote, but could not confirm, has run again.
+    assert {one for one in keys if counts[one] < 1} == set()
 
 
 # Full, slow, locked
