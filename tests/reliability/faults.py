@@ -78,6 +78,12 @@ def count_users(url):
         return Counter(dict(database.execute(statement).fetchall()))
 
 
+def waiting_for_locks(url):
+    """How many sessions wait for a lock."""
+    with psycopg.connect(url) as database:
+        return database.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()[0]
+
+
 def activity(url, site):
     """The site's connections, those idle in a transaction, and for how long the first of them."""
     with psycopg.connect(url) as database:
