@@ -7,7 +7,7 @@ from types import MappingProxyType
 type Fields = Mapping[str, str | int]
 
 
-class working_on:  # noqa: N801 - a context manager; a generator's costs twice as much
+class working_on:  # noqa: N801 - a context manager
     """Have fields() return these meanwhile, here and in what is started here."""
 
     __slots__ = ("_fields", "_token")

@@ -125,7 +125,7 @@ def _log(
     if delivery.options.log_results and report.result is not None:
         fields["result"] = json.dumps(report.result)[:RESULT_CHARACTERS]
         line += " result=%(result)s"
-    # As logger.log() does, which would first look for its caller: a quarter of a line's cost.
+    # As logger.log() does, which would first look for its caller.
     place = _log.__code__
     record = logger.makeRecord(
         name=logger.name,

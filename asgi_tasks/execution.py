@@ -219,13 +219,15 @@ class _CoroutineRun(_Run):
     def _go_on(self) -> None:
         super()._go_on()
         self._deadline = self.delivery.deadline
-        if self._clock and self._concluded is None:
+        if self._clock and self._clock.when() is None and self._concluded is None:
             self._clock.reschedule(self._deadline)
 
     async def _run(self) -> Report:
         attempt = Attempt(self.delivery)
         label = f"{self.delivery.route.name} (id={self.delivery.message.task_id})"
         await _atell(task_started, attempt)
+        if asyncio.get_running_loop().time() >= self.delivery.deadline:
+            self._deadline = self.delivery.deadline
         try:
             async with asyncio.timeout_at(self._deadline) as clock:
                 self._clock = clock
@@ -326,21 +328,16 @@ def _fingerprint(message: TaskMessage) -> bytes:
 def _tell(signal: Signal, attempt: Attempt) -> None:
     """In a lane. Whatever the receivers do, it changes no answer."""
     sender = attempt.delivery.sender
-    if not signals.is_heard(signal, sender):
-        return
     try:
-        run_tidily(lambda: signal.send_robust(sender=sender, task_result=attempt.result))
+        run_tidily(lambda: signals.send(signal, sender, lambda: attempt.result))
     except OF_RECEIVERS:
         logger.exception(RECEIVER_FAILED)
 
 
 async def _atell(signal: Signal, attempt: Attempt) -> None:
     """See _tell()."""
-    sender = attempt.delivery.sender
-    if not signals.is_heard(signal, sender):
-        return
     try:
-        await signals.asend(signal, sender, attempt.result)
+        await signals.asend(signal, attempt.delivery.sender, lambda: attempt.result)
     except OF_RECEIVERS:
         logger.exception(RECEIVER_FAILED)
 

@@ -22,7 +22,7 @@ PATIENCE = 0.6  # seconds without a tick
 SHOWN = 10  # of the tasks that run, and of the frames of the stack
 
 
-class watching:  # noqa: N801 - a context manager; a generator's costs twice as much
+class watching:  # noqa: N801 - a context manager
     """Watch the running event loop meanwhile; ``label`` tells what runs."""
 
     __slots__ = ("_label", "_labels")

@@ -644,14 +644,14 @@ BACKEND = [
     ),
     backend(
         "a receiver that raises fails no sync enqueue",
-        "task_enqueued.send_robust(",
-        "task_enqueued.send(",
+        "signals.send(task_enqueued, type(self), lambda: publication.result)",
+        "task_enqueued.send(sender=type(self), task_result=publication.result)",
         BACKENDS,
         "receiver_that_raises",
     ),
     backend(
         "the signal follows the publish",
-        "        await signals.asend(task_enqueued, type(self), publication.result)\n",
+        "        await signals.asend(task_enqueued, type(self), lambda: publication.result)\n",
         "",
         BACKENDS,
         "after_the_publish",

@@ -10,7 +10,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.tasks import task
 
-from asgi_tasks import Discard, TaskRoute
+from asgi_tasks import Discard, TaskRoute, eager
 from asgi_tasks.lanes import Borrower, get_lanes
 from tests.adapters import Client, endpoint, view
 from tests.pushes import make_body, make_message
@@ -179,9 +179,7 @@ async def test_push_whose_task_waits_for_nothing_is_answered_before_another_turn
     async def send(message):
         answers.append(message.get("status"))
 
-    asyncio.Task(
-        application(scope, receive, send), loop=asyncio.get_running_loop(), eager_start=True
-    )
+    eager.start(application(scope, receive, send))
     assert answers == [204, None]
 
 
@@ -408,7 +406,7 @@ async def test_body_that_does_not_come_is_408(token, monkeypatch):
 async def test_time_since_the_arrival_of_a_request_counts(token, perform):
     client = Client(*endpoint(), token)
     connection = client.connect()
-    body = make_body(make_message("act_briefly", perform(lambda: asyncio.sleep(0.005))))
+    body = make_body(make_message("act_briefly", perform(lambda: asyncio.sleep(0))))
     await connection.send_input({"type": "http.request", "body": body[:9], "more_body": True})
     await asyncio.sleep(0.02)  # longer than the task may take
     await connection.send_input({"type": "http.request", "body": body[9:]})

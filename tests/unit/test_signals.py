@@ -10,7 +10,7 @@ from django.tasks import TaskResult, TaskResultStatus
 from django.tasks.signals import log_task_started, task_enqueued, task_finished, task_started
 
 from asgi_tasks.backends import PubSubBackend
-from asgi_tasks.signals import asend, is_heard
+from asgi_tasks.signals import asend, send
 from tests.site import tasks
 
 every_signal = pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def connected(signal, receiver, **options):
 @every_signal
 async def test_django_alone_listens_and_no_thread_is_used(signal, result, caplog):
     caplog.set_level("DEBUG", "django.tasks")
-    await asend(signal, PubSubBackend, result)
+    await asend(signal, PubSubBackend, lambda: result)
     (line,) = [record for record in caplog.records if record.name == "django.tasks"]
     assert result.id in line.getMessage()
     assert line.thread == threading.get_ident()
@@ -62,7 +62,7 @@ async def test_sync_receiver_is_called_in_a_thread(signal, result):
         heard.append((sender, task_result, threading.get_ident()))
 
     with connected(signal, receiver):
-        await asend(signal, PubSubBackend, result)
+        await asend(signal, PubSubBackend, lambda: result)
     ((sender, task_result, thread),) = heard
     assert (sender, task_result) == (PubSubBackend, result)
     assert thread != threading.get_ident()
@@ -77,7 +77,7 @@ async def test_async_receiver_is_awaited_on_the_loop(signal, result):
         heard.append((task_result, threading.get_ident()))
 
     with connected(signal, receiver):
-        await asend(signal, PubSubBackend, result)
+        await asend(signal, PubSubBackend, lambda: result)
     assert heard == [(result, threading.get_ident())]
 
 
@@ -92,7 +92,7 @@ async def test_receiver_may_use_the_orm(result):
         connection.connection.close()  # in memory: Django would keep it open
 
     with connected(task_finished, receiver):
-        await asend(task_finished, PubSubBackend, result)
+        await asend(task_finished, PubSubBackend, lambda: result)
     assert rows == [(42,)]
 
 
@@ -111,7 +111,7 @@ async def test_receiver_that_raises_is_logged_and_the_others_are_called(kind, re
 
     bad = failing if kind == "sync" else failing_async
     with connected(task_started, bad), connected(task_started, receiver):
-        await asend(task_started, PubSubBackend, result)
+        await asend(task_started, PubSubBackend, lambda: result)
     assert heard == [result]
     assert "mine" in caplog.text
 
@@ -126,7 +126,7 @@ async def test_logging_that_raises_changes_nothing(result, caplog):
     caplog.set_level("DEBUG", "django.tasks")
     logger.addFilter(explode)
     try:
-        await asend(task_started, PubSubBackend, result)
+        await asend(task_started, PubSubBackend, lambda: result)
     finally:
         logger.removeFilter(explode)
     assert "a broken filter" in caplog.text
@@ -143,7 +143,7 @@ async def test_receiver_may_be_unhashable(result):
 
     receiver = Receiver()
     with connected(task_started, receiver):
-        await asend(task_started, PubSubBackend, result)
+        await asend(task_started, PubSubBackend, lambda: result)
     assert called == [result]
 
 
@@ -154,7 +154,7 @@ async def test_receiver_of_another_sender_is_not_called(result):
         heard.append(kwargs)
 
     with connected(task_started, receiver, sender=object):
-        await asend(task_started, PubSubBackend, result)
+        await asend(task_started, PubSubBackend, lambda: result)
     assert heard == []
 
 
@@ -162,7 +162,7 @@ async def test_django_s_own_receivers_disconnected_and_nobody_is_called(result, 
     caplog.set_level("DEBUG", "django.tasks")
     task_started.disconnect(log_task_started)
     try:
-        await asend(task_started, PubSubBackend, result)
+        await asend(task_started, PubSubBackend, lambda: result)
     finally:
         task_started.connect(log_task_started)
     assert [record for record in caplog.records if record.name == "django.tasks"] == []
@@ -177,22 +177,35 @@ def silent_django():
     logger.setLevel(level)
 
 
+async def heard(signal, result):
+    """How often a result was made, by asend() and by send()."""
+    made = []
+
+    def make():
+        made.append(result)
+        return result
+
+    await asend(signal, PubSubBackend, make)
+    await asyncio.to_thread(send, signal, PubSubBackend, make)
+    return len(made)
+
+
 @every_signal
 @pytest.mark.parametrize("level", ["DEBUG", "INFO", "ERROR"])
-def test_django_s_loggers_count_as_listeners_to_what_they_log(signal, level, caplog):
+async def test_result_is_made_for_what_django_s_loggers_log(signal, level, result, caplog):
     caplog.set_level(level, "django.tasks")
     logged = {task_enqueued: ["DEBUG"], task_started: ["DEBUG", "INFO"]}
-    assert is_heard(signal, PubSubBackend) is (level in logged.get(signal, [level]))
+    assert await heard(signal, result) == 2 * (level in logged.get(signal, [level]))
 
 
 @every_signal
-def test_django_s_loggers_do_not_count_where_they_are_silent(signal, silent_django):
-    assert not is_heard(signal, PubSubBackend)
+async def test_no_result_is_made_where_nobody_hears_it(signal, result, silent_django):
+    assert await heard(signal, result) == 0
 
 
 @every_signal
 @pytest.mark.parametrize("kind", ["sync", "async"])
-def test_any_receiver_counts(signal, kind, silent_django):
+async def test_result_is_made_for_any_receiver(signal, kind, result, silent_django):
     async def listen_async(**kwargs):
         pass
 
@@ -200,4 +213,4 @@ def test_any_receiver_counts(signal, kind, silent_django):
         pass
 
     with connected(signal, listen if kind == "sync" else listen_async):
-        assert is_heard(signal, PubSubBackend)
+        assert await heard(signal, result) == 2
