@@ -4,7 +4,7 @@ import functools
 import inspect
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -84,8 +84,7 @@ class TaskRoute:
     def bind(self, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
         """Raise TypeError if the task's function does not take these arguments."""
         context = (None,) if self.task.takes_context else ()
-        if not _surely_takes(self.task.func, len(context) + len(args), kwargs):
-            _signature(self.task.func).bind(*context, *args, **kwargs)
+        _signature(self.task.func).bind(*context, *args, **kwargs)
 
     def _check(self, field: str, low: int, high: int) -> None:
         value = getattr(self, field)
@@ -248,26 +247,6 @@ def _repeated(values: Iterable[str]) -> list[str]:
 
 def _is_error(value: object) -> bool:
     return isinstance(value, type) and issubclass(value, Exception)
-
-
-def _surely_takes(func: Callable[..., Any], given: int, kwargs: dict[str, Any]) -> bool:
-    """Whether it takes so many arguments and these named ones: told at once of most functions."""
-    plain = _plain_parameters(func)
-    if plain is None:
-        return False
-    names, needed = plain
-    missing, free = set(names[given:needed]), set(names[given:])
-    return given <= len(names) and missing <= kwargs.keys() <= free
-
-
-@functools.cache
-def _plain_parameters(func: Callable[..., Any]) -> tuple[list[str], int] | None:
-    """The names, and how many have no default, if each may be given by its place or its name."""
-    parameters = _signature(func).parameters.values()
-    if any(each.kind is not each.POSITIONAL_OR_KEYWORD for each in parameters):
-        return None
-    needed = sum(each.default is each.empty for each in parameters)
-    return [each.name for each in parameters], needed
 
 
 _signature = functools.cache(inspect.signature)

@@ -1,5 +1,3 @@
-import inspect
-import itertools
 from dataclasses import FrozenInstanceError, replace
 
 import pytest
@@ -44,44 +42,6 @@ def problem_ids(*routes, options=OPTIONS):
     with pytest.raises(InvalidConfiguration) as caught:
         RouteTable(routes, options)
     return [problem.id for problem in caught.value.problems]
-
-
-@task
-def nothing_needed():
-    pass
-
-
-@task
-def plain(a, b):
-    pass
-
-
-@task
-def with_default(a, b=1):
-    pass
-
-
-@task
-def by_place(a, /, b=1):
-    pass
-
-
-@task
-def by_name(a, *, b, c=1):
-    pass
-
-
-@task
-def whatever(a, *args, **kwargs):
-    pass
-
-
-@task(takes_context=True)
-def with_context(context, a, b=1):
-    pass
-
-
-EVERY_KIND = [nothing_needed, plain, with_default, by_place, by_name, whatever, with_context]
 
 
 class TestTaskRoute:
@@ -215,26 +175,6 @@ class TestTaskRoute:
     def test_arguments_the_function_does_not_take_are_refused(self, function, args, kwargs):
         with pytest.raises(TypeError):
             TaskRoute(function).bind(args, kwargs)
-
-    @pytest.mark.parametrize("function", EVERY_KIND, ids=lambda function: function.name)
-    def test_arguments_are_bound_as_python_binds_them(self, function):
-        route, signature = TaskRoute(function), inspect.signature(function.func)
-        context = [None] if function.takes_context else []
-        names = ("a", "b", "c", "context")
-        for count, size in itertools.product(range(4), range(5)):
-            for chosen in itertools.combinations(names, size):
-                args, kwargs = [1] * count, dict.fromkeys(chosen, 1)
-                assert takes(route.bind, args, kwargs) == takes(
-                    lambda args, kwargs: signature.bind(*context, *args, **kwargs), args, kwargs
-                ), (args, kwargs)
-
-
-def takes(bind, args, kwargs):
-    try:
-        bind(args, kwargs)
-    except TypeError:
-        return False
-    return True
 
 
 class TestTopic:
