@@ -29,8 +29,8 @@ MAX_BATCH_BYTES = 10_000_000
 # 500 callers. Neither what fills a request waits, nor what comes when the one under way is slow.
 SLOW = 1  # seconds; it may hang
 MAX_TOPIC_REQUESTS = 4
-MAX_APART = 8
 MAX_REQUESTS = 32  # of all topics, which take turns
+MAX_APART = 8  # more, for the halves of what was refused for one of its messages
 SHORTEST = 0.05  # seconds; less is no pause, and no time to be answered in
 SCOPE = "https://www.googleapis.com/auth/pubsub"
 NO_TIME_APART = "of this message or of one sent with it, and no time was left to send it alone"
@@ -44,8 +44,6 @@ class _Topic:
     name: str
     waiting: deque[Pending] = field(default_factory=deque)
     requests: int = 0  # under way
-    # Of those that follow when one is refused for one of its messages.
-    apart: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_APART))
     began: float = 0  # the last of them, by time.monotonic()
 
     @property
@@ -79,6 +77,7 @@ class Publisher:
         self._topics: dict[str, _Topic] = {}
         self._ready: dict[_Topic, None] = {}  # those with messages, and room for a request
         self._is_starting = False
+        self._apart = asyncio.Semaphore(MAX_APART)
         self._sending: set[asyncio.Task[None]] = set()
         self._closing = self._close_at_end()
 
@@ -153,10 +152,13 @@ class Publisher:
             self._start_soon(topic)
 
     async def _send(self, topic: _Topic, batch: list[Pending]) -> None:
-        async with topic.apart:
-            halves = await self._settle(topic.name, batch)
-        if halves:
-            await asyncio.gather(*(self._send(topic, half) for half in halves))
+        halves = await self._settle(topic.name, batch)
+        await asyncio.gather(*(self._send_apart(topic, half) for half in halves))
+
+    async def _send_apart(self, topic: _Topic, half: list[Pending]) -> None:
+        async with self._apart:
+            halves = await self._settle(topic.name, half)
+        await asyncio.gather(*(self._send_apart(topic, each) for each in halves))
 
     async def _settle(self, topic: str, batch: list[Pending]) -> list[list[Pending]]:
         """Confirm or fail them all. Return the halves of what was refused for one of them."""
