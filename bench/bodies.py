@@ -12,9 +12,12 @@ KEY = "bench-only"  # SECRET_KEY of bench.site
 
 def ours(number, *, task, args=()):
     """A push of a new message for a task of bench.site, signed."""
-    message, data = _message(task, args)
-    name = task.replace("_", "-")
-    return _push(data, f"dev-tasks-{name}-sub", _attributes(message, data))
+    # Later: the settings of the measured site are to load nothing of this.
+    from tests.pushes import make_body, make_message
+
+    have_settings()
+    subscription = f"projects/{PROJECT}/subscriptions/dev-tasks-{task.replace('_', '-')}-sub"
+    return make_body(make_message(task, *args), key=KEY, subscription=subscription)
 
 
 def of_many(number, *, routes):
@@ -56,27 +59,15 @@ def pubsub(number, *, task, args=()):
         "args": list(args),
         "kwargs": {},
     }
-    return _push(json.dumps(payload).encode(), "tasks-sub", {})
-
-
-def _message(task, args):
-    from asgi_tasks.messages import TaskMessage
-
-    message = TaskMessage(
-        task_id=str(uuid.uuid4()),
-        task_name=task,
-        args=list(args),
-        kwargs={},
-        enqueued_at=datetime.now(UTC),
-    )
-    return message, message.encode()
-
-
-def _attributes(message, data):
-    from asgi_tasks.messages import make_attributes
-
-    have_settings()
-    return make_attributes(message, data, KEY)
+    document = {
+        "message": {
+            "data": base64.b64encode(json.dumps(payload).encode()).decode(),
+            "messageId": "1234567890",
+            "publishTime": "2026-01-01T00:00:00.123Z",
+        },
+        "subscription": f"projects/{PROJECT}/subscriptions/tasks-sub",
+    }
+    return json.dumps(document).encode()
 
 
 @functools.cache
@@ -85,19 +76,3 @@ def have_settings():
 
     if not settings.configured:
         settings.configure(SECRET_KEY=KEY)
-
-
-def _push(data, subscription, attributes):
-    document = {
-        "message": {
-            "data": base64.b64encode(data).decode(),
-            "attributes": attributes,
-            "messageId": "12345678901234567",
-            "message_id": "12345678901234567",
-            "publishTime": "2026-01-01T00:00:00.123Z",
-            "publish_time": "2026-01-01T00:00:00.123Z",
-        },
-        "subscription": f"projects/{PROJECT}/subscriptions/{subscription}",
-        "deliveryAttempt": 1,
-    }
-    return json.dumps(document).encode()

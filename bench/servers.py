@@ -5,16 +5,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from urllib.error import HTTPError
-from urllib.request import urlopen
 
-from tests.processes import free_port
+from tests.processes import free_port, wait_until_listening
 from tests.tokens import CertificatesServer, Signer
 
-START_TIMEOUT = 60  # seconds
 PUSH_PATH = "/tasks/pubsub/"
 PEER_PATH = "/pubsub/push/"
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -23,10 +19,20 @@ TICKS = os.sysconf("SC_CLK_TCK")
 class Server:
     """A server process and its children."""
 
-    def __init__(self, process, port):
+    def __init__(self, process, port, output):
         self.port = port
         self.pid = process.pid
         self._process = process
+        self._output = output
+
+    @property
+    def is_running(self):
+        return self._process.poll() is None
+
+    @property
+    def output(self):
+        """What all of them have written so far."""
+        return Path(f"/proc/self/fd/{self._output.fileno()}").read_text()
 
     @property
     def pids(self):
@@ -76,8 +82,9 @@ def serving(command, **variables):
             start_new_session=True,
         )
         try:
-            _wait_until_listening(process, port, output)
-            yield Server(process, port)
+            server = Server(process, port, output)
+            wait_until_listening(server, f"http://127.0.0.1:{port}")
+            yield server
         finally:
             process.send_signal(signal.SIGTERM)
             try:
@@ -149,21 +156,6 @@ def gunicorn(application="bench.peer.wsgi:application"):
         *("-m", "gunicorn", "--workers", "2", "--threads", "20", "--log-level", "warning"),
         *("--bind", "127.0.0.1:{port}", application),
     )
-
-
-def _wait_until_listening(process, port, output):
-    deadline = time.monotonic() + START_TIMEOUT
-    while True:
-        try:
-            with urlopen(f"http://127.0.0.1:{port}/", timeout=5):
-                return
-        except HTTPError:
-            return
-        except OSError:
-            if process.poll() is not None or time.monotonic() > deadline:
-                output.seek(0)
-                raise RuntimeError(output.read().decode()) from None
-            time.sleep(0.02)
 
 
 def _cpu_ticks(pid):

@@ -20,33 +20,14 @@ def beside_plain_asgi(plan):
                 "plain_ours": plain(plan, load, site.serve(*ours(PLAIN))[0]),
             },
         )
-    a_second = {name: [answer.a_second for answer in answers] for name, answers in found.items()}
     return Measured(
         figures=[
-            Figure(name="our pushes", unit="a second", values=a_second["ours"]),
-            Figure(
-                name="our pushes, their lines as JSON for Cloud Logging",
-                unit="a second",
-                values=a_second["json"],
-            ),
-            Figure(
-                name="plain ASGI app that answers 204, stock Daphne",
-                unit="a second",
-                values=a_second["plain"],
-            ),
-            Figure(name="the same app, our server", unit="a second", values=a_second["plain_ours"]),
-            Figure(
-                name="ours against the plain app under stock Daphne",
-                unit="times",
-                values=ratios(a_second["ours"], a_second["plain"]),
-                at_least=0.85,
-            ),
-            Figure(
-                name="ours against the plain app under our server",
-                unit="times",
-                values=ratios(a_second["ours"], a_second["plain_ours"]),
-                at_least=0.65,
-            ),
+            rate("our pushes", found["ours"]),
+            rate("our pushes, their lines as JSON for Cloud Logging", found["json"]),
+            rate("plain ASGI app that answers 204, stock Daphne", found["plain"]),
+            rate("the same app, our server", found["plain_ours"]),
+            against("the plain app under stock Daphne", found["ours"], found["plain"], 0.85),
+            against("the plain app under our server", found["ours"], found["plain_ours"], 0.65),
         ]
     )
 
@@ -64,21 +45,11 @@ def beside_django_view(plan):
                 ),
             },
         )
-    a_second = {name: [answer.a_second for answer in answers] for name, answers in found.items()}
     return Measured(
         figures=[
-            Figure(name="our pushes", unit="a second", values=a_second["ours"]),
-            Figure(
-                name="empty async Django view, stock Daphne",
-                unit="a second",
-                values=a_second["view"],
-            ),
-            Figure(
-                name="ours against the view",
-                unit="times",
-                values=ratios(a_second["ours"], a_second["view"]),
-                at_least=4,
-            ),
+            rate("our pushes", found["ours"]),
+            rate("empty async Django view, stock Daphne", found["view"]),
+            against("the view", found["ours"], found["view"], 4),
         ]
     )
 
@@ -102,39 +73,34 @@ def beside_a_peer(plan):
                 ),
             },
         )
-    a_second = {name: [answer.a_second for answer in answers] for name, answers in found.items()}
-    a_cpu_second = {
-        name: [answer.a_cpu_second for answer in answers] for name, answers in found.items()
-    }
+    threads = "django-tasks-pubsub, gunicorn 2 x 20 threads"
     return Measured(
         figures=[
-            Figure(name="our pushes", unit="a second", values=a_second["ours"]),
-            Figure(name="django-tasks-pubsub, Daphne", unit="a second", values=a_second["daphne"]),
-            Figure(
-                name="django-tasks-pubsub, gunicorn 2 x 20 threads",
-                unit="a second",
-                values=a_second["gunicorn"],
-            ),
-            Figure(
-                name="ours against it under Daphne",
-                unit="times",
-                values=ratios(a_second["ours"], a_second["daphne"]),
-                at_least=5,
-            ),
-            Figure(name="our pushes", unit="a CPU second", values=a_cpu_second["ours"]),
-            Figure(
-                name="django-tasks-pubsub, gunicorn 2 x 20 threads",
-                unit="a CPU second",
-                values=a_cpu_second["gunicorn"],
-            ),
-            Figure(
-                name="ours against it under gunicorn, by CPU second",
-                unit="times",
-                values=ratios(a_cpu_second["ours"], a_cpu_second["gunicorn"]),
-                at_least=1.3,
+            rate("our pushes", found["ours"]),
+            rate("django-tasks-pubsub, Daphne", found["daphne"]),
+            rate(threads, found["gunicorn"]),
+            against("it under Daphne", found["ours"], found["daphne"], 5),
+            rate("our pushes", found["ours"], "a CPU second"),
+            rate(threads, found["gunicorn"], "a CPU second"),
+            against(
+                "it under gunicorn, by CPU second",
+                *(found["ours"], found["gunicorn"], 1.3, "a CPU second"),
             ),
         ]
     )
+
+
+def rate(name, runs, unit="a second"):
+    return Figure(name=name, unit=unit, values=rates(runs, unit))
+
+
+def against(name, runs, others, at_least, unit="a second"):
+    values = ratios(rates(runs, unit), rates(others, unit))
+    return Figure(name=f"ours against {name}", unit="times", values=values, at_least=at_least)
+
+
+def rates(runs, unit):
+    return [getattr(run, unit.lower().replace(" ", "_")) for run in runs]
 
 
 class Pushed:
