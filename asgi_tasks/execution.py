@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import ClassVar
 
-from asgiref.sync import ThreadSensitiveContext, sync_to_async
+from asgiref.sync import sync_to_async
 from django.dispatch import Signal
 from django.tasks.signals import task_finished, task_started
 
@@ -159,12 +159,8 @@ class _Run(ABC):
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - for the type checker
         self._task = task
-        try:
-            with _span_of(self.delivery) as self._span:
-                async with ThreadSensitiveContext(executor=self._borrower):
-                    return await self._run()
-        finally:
-            self._borrower.release()
+        with self._borrower, _span_of(self.delivery) as self._span:
+            return await self._run()
 
     def _conclude(self, report: Report, error: BaseException | None = None) -> Report:
         """Tell of the run in the name of the first delivery that still waits for it."""

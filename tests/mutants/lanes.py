@@ -74,8 +74,8 @@ MUTANTS = [
     Mutant(
         guard="a task that stays on the loop takes no lane",
         file="asgi_tasks/lanes.py",
-        old="        self._lanes = lanes\n\n    def submit",
-        new="        self._lanes = lanes\n        self.submit(int)\n\n    def submit",
+        old="        self._lanes = lanes\n\n    def __enter__",
+        new="        self._lanes = lanes\n        self.submit(int)\n\n    def __enter__",
         tests="tests/reliability/test_cold_start.py -k take_no_lane",
     ),
     Mutant(
@@ -222,5 +222,19 @@ MUTANTS = [
         old="in (INTRANS, INERROR)",
         new="in (INTRANS,)",
         tests="tests/reliability/test_connections.py -k 'ends_with_the_call and break_transaction'",
+    ),
+    Mutant(
+        guard="a run within async_to_sync calls in its own lanes",
+        file="asgi_tasks/lanes.py",
+        old="self._outer, AsyncToSync.executors.current = outer, None",
+        new="self._outer = outer",
+        tests="tests/unit/test_lanes.py -k within_a_bridge",
+    ),
+    Mutant(
+        guard="an asyncio task that outlives its run gets no lane",
+        file="asgi_tasks/lanes.py",
+        old="        if borrower.is_released:\n            raise RuntimeError(",
+        new="        if False:\n            raise RuntimeError(",
+        tests="tests/unit/test_lanes.py -k outlives_its_run",
     ),
 ]

@@ -5,7 +5,7 @@ import threading
 import weakref
 
 import pytest
-from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
+from asgiref.sync import async_to_sync, sync_to_async
 from django.db import connections
 from django.db.transaction import TransactionManagementError, atomic
 from django.db.utils import OperationalError
@@ -22,12 +22,8 @@ def thread_of():
 
 async def borrow(lanes, function, *, calls=1):
     """As a run does: some calls, with a lane for each."""
-    borrower = Borrower(lanes)
-    try:
-        async with ThreadSensitiveContext(executor=borrower):
-            return [await sync_to_async(function)() for _ in range(calls)]
-    finally:
-        borrower.release()
+    with Borrower(lanes):
+        return [await sync_to_async(function)() for _ in range(calls)]
 
 
 class Blocker:
@@ -77,7 +73,7 @@ async def test_borrower_between_two_calls_holds_no_lane():
     lanes, paused, resume = Lanes(1), asyncio.Event(), asyncio.Event()
 
     async def pausing():
-        async with ThreadSensitiveContext(executor=Borrower(lanes)):
+        with Borrower(lanes):
             await sync_to_async(thread_of)()
             paused.set()
             await resume.wait()
@@ -92,11 +88,9 @@ async def test_borrower_between_two_calls_holds_no_lane():
 
 async def test_borrowers_that_never_call_start_no_thread():
     lanes, before = Lanes(4), threading.active_count()
-    async with contextlib.AsyncExitStack() as stack:
+    with contextlib.ExitStack() as stack:
         for _ in range(100):
-            borrower = Borrower(lanes)
-            stack.callback(borrower.release)
-            await stack.enter_async_context(ThreadSensitiveContext(executor=borrower))
+            stack.enter_context(Borrower(lanes))
         assert threading.active_count() == before
     assert threading.active_count() == before
 
@@ -255,10 +249,33 @@ async def test_as_many_nested_bridges_as_you_like_do_not_deadlock():
 
 
 async def test_gathered_calls_of_one_borrower_do_not_deadlock():
-    borrower = Borrower(Lanes(1))
-    async with asyncio.timeout(LONG), ThreadSensitiveContext(executor=borrower):
-        threads = await asyncio.gather(*(sync_to_async(thread_of)() for _ in range(50)))
+    with Borrower(Lanes(1)):
+        async with asyncio.timeout(LONG):
+            threads = await asyncio.gather(*(sync_to_async(thread_of)() for _ in range(50)))
     assert len(set(threads)) == 1
+
+
+async def test_asyncio_task_that_outlives_its_run_is_told_so():
+    over = asyncio.Event()
+
+    async def outlive():
+        await over.wait()
+        await sync_to_async(thread_of)()
+
+    with Borrower(Lanes(1)):
+        outliving = asyncio.create_task(outlive())
+    over.set()
+    with pytest.raises(RuntimeError, match="The run of this asyncio task is over"):
+        await outliving
+
+
+def test_run_within_a_bridge_calls_in_its_lanes_and_the_bridge_in_its_own_thread_again():
+    async def run():
+        (lane,) = await borrow(Lanes(1), thread_of)
+        return lane, await sync_to_async(thread_of)()
+
+    lane, again = async_to_sync(run)()
+    assert lane != threading.get_ident() == again
 
 
 # Database connections
