@@ -34,12 +34,19 @@ class Channel(HTTPChannel):
         self._limits = Limits(0, 0)
         self._received = 0  # bytes of the body under way
         self._held = 0  # of them, those that count against max_bodies_bytes
+        self._host: Any = None
 
     def connectionMade(self) -> None:
         """Have requests made as ours: Daphne's factory has just set its own."""
         super().connectionMade()
         self.requestFactory = Request
         self.factory.server.channels.add(self)
+
+    def getHost(self) -> Any:
+        """This end's address: the system is asked once, and not for each request."""
+        if self._host is None:
+            self._host = super().getHost()
+        return self._host
 
     def connectionLost(self, reason: Any) -> None:
         """Forget the connection."""

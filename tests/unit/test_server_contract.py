@@ -21,8 +21,8 @@ from asgi_tasks.server.channel import Channel, Request
 from asgi_tasks.server.server import BODIES_BYTES, DRAIN, EXIT, HURRIED, LIMITS, Server
 
 OVERRIDDEN = {
-    (Channel, http.HTTPChannel): "connectionMade connectionLost dataReceived allHeadersReceived "
-    "allContentReceived checkPersistence requestDone",
+    (Channel, http.HTTPChannel): "connectionMade getHost connectionLost dataReceived "
+    "allHeadersReceived allContentReceived checkPersistence requestDone",
     (Request, WebRequest): "process handleContentChunk",
     (Server, daphne.server.Server): "run listen_success create_application kill_all_applications",
     (CommandLineInterface, daphne.cli.CommandLineInterface): "run load_asgi_app",
