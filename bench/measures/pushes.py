@@ -16,8 +16,8 @@ def beside_plain_asgi(plan):
             {
                 "ours": ours_of(plan, load, site),
                 "json": ours_of(plan, load, site, BENCH_LOG="json"),
-                "plain": plain(plan, load, site.serve_other(*daphne(PLAIN))),
-                "plain_ours": plain(plan, load, site.serve(*ours(PLAIN))[0]),
+                "plain": plain(plan, load, site.serve(*daphne(PLAIN))),
+                "plain_ours": plain(plan, load, site.serve(*ours(PLAIN))),
             },
         )
     return Measured(
@@ -35,13 +35,14 @@ def beside_plain_asgi(plan):
 def beside_django_view(plan):
     """2: against an empty async view."""
     with loading() as load, serving_sites() as site:
-        view, _ = site.serve(*daphne())
+        view, headers = site.serve(*daphne())
+        count = plan.count(COUNT // 4)
         found = alternate(
             plan,
             {
                 "ours": ours_of(plan, load, site),
                 "view": lambda: push(
-                    view, load, "/empty/", "bench.bodies.ours", plan.count(COUNT // 4), nothing()
+                    view, load, "/empty/", "bench.bodies.ours", count, nothing(), headers=headers
                 ),
             },
         )
@@ -120,16 +121,16 @@ def nothing():
 
 def ours_of(plan, load, site, **variables):
     """Pushes of a task that does nothing, to our server."""
-    server, headers = site.serve(*ours(), **variables)
+    return plain(plan, load, site.serve(*ours(), **variables))
+
+
+def plain(plan, load, served):
+    """The same pushes, to another app."""
+    server, headers = served
     count = plan.count(COUNT)
     return lambda: push(
         server, load, PUSH_PATH, "bench.bodies.ours", count, nothing(), headers=headers
     )
-
-
-def plain(plan, load, server):
-    count = plan.count(COUNT)
-    return lambda: push(server, load, PUSH_PATH, "bench.bodies.ours", count, nothing())
 
 
 def push(server, load, path, make, count, arguments, **options):
