@@ -2,6 +2,7 @@ import asyncio
 import contextlib
 import gc
 import threading
+import time
 import weakref
 
 import pytest
@@ -303,6 +304,12 @@ class Database:
             borrower.release()
         Borrower(self.lanes).submit(self._discard).result(LONG)
 
+    def wait_until_idle(self):
+        until = time.monotonic() + LONG
+        while not self.lanes.use().idle:
+            assert time.monotonic() < until
+            time.sleep(0.001)
+
     def _watch(self):
         close = self.connection.close
         self.query()
@@ -388,6 +395,7 @@ def test_connection_is_kept_while_one_user_is_left(database):
     connection = first.submit(database.query).result(LONG)
     second.submit(database.query).result(LONG)
     first.release()
+    database.wait_until_idle()  # it closes what it may on its way
     assert second.submit(database.query).result(LONG) == connection
 
 
