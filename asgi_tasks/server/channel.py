@@ -1,5 +1,6 @@
 """Connections and requests, with limits to how long and how large they may be."""
 
+import asyncio
 import contextlib
 import logging
 import time
@@ -7,6 +8,7 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from daphne.http_protocol import WebRequest
+from twisted.internet.abstract import FileDescriptor
 from twisted.web.http import HTTPChannel
 
 logger = logging.getLogger("asgi_tasks")
@@ -41,6 +43,8 @@ class Channel(HTTPChannel):
         super().connectionMade()
         self.requestFactory = Request
         self.factory.server.channels.add(self)
+        if isinstance(self.transport, FileDescriptor):
+            Writing(self.transport)
 
     def getHost(self) -> Any:
         """This end's address: the system is asked once, and not for each request."""
@@ -142,6 +146,30 @@ class Channel(HTTPChannel):
     def _release(self) -> None:
         self.factory.server.held -= self._held
         self._held = self._received = 0
+
+
+class Writing:
+    """Writes what a turn of the loop has left for a connection at the end of it.
+
+    Twisted first asks the system to say when it may, though nearly all answers fit.
+    """
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+        self._is_due = False
+        transport.startWriting = self.start
+
+    def start(self) -> None:
+        """There is something to write, or to end."""
+        if not self._is_due:
+            self._is_due = True
+            asyncio.get_running_loop().call_soon(self._write)
+
+    def _write(self) -> None:
+        self._is_due = False
+        transport = self._transport
+        if transport.connected and (transport.doWrite() or transport.dataBuffer):
+            transport.reactor.addWriter(transport)  # for the rest, or to be told why it ended
 
 
 class Request(WebRequest):

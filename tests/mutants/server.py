@@ -76,6 +76,18 @@ MUTANTS = [
         "dropped_at_once",
     ),
     channel(
+        "what no socket takes at once is written later",
+        "(transport.doWrite() or transport.dataBuffer)",
+        "transport.doWrite()",
+        "arrives_whole",
+    ),
+    channel(
+        "a connection that was told to end does so",
+        "(transport.doWrite() or transport.dataBuffer)",
+        "(transport.doWrite() and False or transport.dataBuffer)",
+        "bad_chunk",
+    ),
+    channel(
         "large bodies together are bounded",
         "self.refuse(HTTPStatus.SERVICE_UNAVAILABLE)",
         "pass",

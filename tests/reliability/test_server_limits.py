@@ -183,6 +183,13 @@ def test_requests_sent_at_once_are_answered_in_order(connection):
     assert_refused(third, 413)
 
 
+def test_answer_that_no_socket_takes_at_once_arrives_whole(served, connection):
+    served.open_gate()
+    for _ in range(2):
+        connection.get("/large/")
+        assert connection.answer().body == b"x" * 20_000_000
+
+
 def test_bad_chunk_is_refused(connection):
     connection.post("/form/", CHUNKED)
     connection.send(b"zz\r\nhello\r\n")
