@@ -136,8 +136,8 @@ def _log(
         args=(fields,),
         exc_info=(type(error), error, error.__traceback__) if error else None,
         func=place.co_name,
-        extra=fields,
     )
+    record.__dict__.update(fields)
     logger.handle(record)
 
 

@@ -1,6 +1,7 @@
 """receive(): authenticate, decode, resolve, execute, answer. What asgi.py and views.py share."""
 
 import asyncio
+import functools
 import logging
 import re
 from collections.abc import Callable, Coroutine, Mapping
@@ -94,7 +95,7 @@ def _counted(delivery: Delivery) -> AbstractContextManager[None]:
 
 
 async def _read_body(headers: Mapping[str, str], read: Read, limit: int) -> bytes:
-    _check_media_type(headers)
+    _check_media_type(headers.get("content-type", ""), headers.get("content-encoding", "identity"))
     length = headers.get("content-length", "")
     if length.isascii() and length.isdigit() and int(length[:20]) > limit:
         raise BodyTooLarge(f"a body of more than {limit:,} bytes")
@@ -109,15 +110,15 @@ async def _read_body(headers: Mapping[str, str], read: Read, limit: int) -> byte
         raise BodyTooSlow(f"no whole body in {BODY_TIMEOUT} seconds") from error
 
 
-def _check_media_type(headers: Mapping[str, str]) -> None:
-    content_type = headers.get("content-type", "").lower().split(";")
-    media_type, *parameters = (part.strip() for part in content_type)
+@functools.lru_cache(maxsize=16)
+def _check_media_type(content_type: str, encoding: str) -> None:
+    media_type, *parameters = (part.strip() for part in content_type.lower().split(";"))
     if media_type != "application/json":
         raise UnsupportedMediaType("the content type is not application/json")
     charsets = [part for part in parameters if part.startswith("charset")]
     if not set(charsets) <= {"charset=utf-8", 'charset="utf-8"'}:
         raise UnsupportedMediaType("the charset is not UTF-8")
-    if headers.get("content-encoding", "identity").strip().lower() != "identity":
+    if encoding.strip().lower() != "identity":
         raise UnsupportedMediaType("the body is compressed")
 
 

@@ -137,8 +137,8 @@ MUTANTS = [
     ),
     dispatch(
         "a push is not compressed",
-        'if headers.get("content-encoding", "identity")',
-        'if not headers.get("content-encoding", "identity")',
+        'if encoding.strip().lower() != "identity":',
+        "if False:",
         corpus("encoding"),
     ),
     dispatch(
