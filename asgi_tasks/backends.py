@@ -108,7 +108,8 @@ class PubSubBackend(BaseTaskBackend):
         self, task: "Task[P, R]", args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> "_Publication[P, R]":
         self.validate_task(task)
-        route = self.routes.route_for(task)
+        routes = self.routes
+        route = routes.route_for(task)
         now = timezone.now()
         result = self._make_result(task, args, kwargs, now)
         message = TaskMessage(
@@ -122,9 +123,9 @@ class PubSubBackend(BaseTaskBackend):
         return _Publication(
             result=result,
             task_name=route.name,
-            topic=self.routes.topic(route.name),
+            topic=routes.topic(route.name),
             data=data,
-            attributes=make_attributes(message, data, self.routes.signing_keys[0]),
+            attributes=make_attributes(message, data, routes.signing_keys[0]),
         )
 
     def _make_result[**P, R](

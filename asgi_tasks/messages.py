@@ -161,10 +161,11 @@ def _same(expected: dict[str, str], found: dict[str, str]) -> bool:
 
 def _sign(key: str, *, task_id: str, task_name: str, data: bytes) -> str:
     """Hexadecimal HMAC-SHA256 over version, id, name and data."""
-    signed = (str(SIGNATURE_VERSION).encode(), task_id.encode(), task_name.encode(), data)
-    # The lengths keep one field from passing as part of the next.
+    identifier, name = task_id.encode(), task_name.encode()
+    signed = (len(identifier), identifier, len(name), name, len(data), data)
     signature = _keyed(key).copy()
-    signature.update(b"".join([b"%d:%b," % (len(part), part) for part in signed]))
+    # The lengths keep one field from passing as part of the next.
+    signature.update(b"1:%d,%d:%b,%d:%b,%d:%b," % (SIGNATURE_VERSION, *signed))
     return signature.hexdigest()
 
 

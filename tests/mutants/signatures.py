@@ -5,7 +5,8 @@ from tests.mutants import Mutant
 SIGNATURES = "tests/security/test_signatures.py"
 SUBSCRIPTIONS = "tests/security/test_subscriptions.py"
 WIRE = "tests/unit/test_messages.py -k 'TestSignature or attributes'"
-SIGNED = "signed = (str(SIGNATURE_VERSION).encode(), task_id.encode(), task_name.encode(), data)"
+SIGNED = "signed = (len(identifier), identifier, len(name), name, len(data), data)"
+FORMAT = 'b"1:%d,%d:%b,%d:%b,%d:%b," % (SIGNATURE_VERSION, *signed)'
 
 
 def messages(guard, old, new, tests):
@@ -59,19 +60,21 @@ MUTANTS = [
         "if not is_signed(",
         f"{SIGNATURES} -k open_route",
     ),
-    messages("the data is signed", SIGNED, SIGNED.replace("data)", 'b"")'), SIGNATURES),
-    messages("the id is signed", SIGNED, SIGNED.replace("task_id.encode()", 'b""'), WIRE),
-    messages("the name is signed", SIGNED, SIGNED.replace("task_name.encode()", 'b""'), WIRE),
+    messages("the data is signed", SIGNED, SIGNED.replace("len(data), data", '0, b""'), SIGNATURES),
+    messages(
+        "the id is signed", SIGNED, SIGNED.replace("len(identifier), identifier", '0, b""'), WIRE
+    ),
+    messages("the name is signed", SIGNED, SIGNED.replace("len(name), name", '0, b""'), WIRE),
     messages(
         "the version is signed",
-        SIGNED,
-        SIGNED.replace("str(SIGNATURE_VERSION).encode(), ", ""),
+        FORMAT,
+        'b"%d:%b,%d:%b,%d:%b," % signed',
         WIRE,
     ),
     messages(
         "fields are signed with their lengths",
-        'b"%d:%b," % (len(part), part)',
-        "part",
+        FORMAT,
+        'b"%d%b%b%b" % (SIGNATURE_VERSION, identifier, name, data)',
         f"{SIGNATURES} -k part_of_one_field",
     ),
     messages("the signature has its salt", '"asgi_tasks.messages", b""', '"", b""', WIRE),
@@ -112,8 +115,8 @@ MUTANTS = [
     Mutant(
         guard="the first key signs",
         file="asgi_tasks/backends.py",
-        old="self.routes.signing_keys[0]",
-        new="self.routes.signing_keys[-1]",
+        old="routes.signing_keys[0]",
+        new="routes.signing_keys[-1]",
         tests="tests/security/test_key_rotation.py",
     ),
     Mutant(
