@@ -3,7 +3,11 @@
 import asyncio
 import contextlib
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
+from contextvars import Context
+
+from asgi_tasks import eager
 
 from .failures import PublishError
 from .pending import STOPPED, Pending
@@ -51,8 +55,7 @@ class _Loop:
         self._handing = threading.Lock()
         self._handed: list[tuple[str, Pending]] = []
         self._loop: asyncio.AbstractEventLoop | None = None  # while it runs
-        self._woken: asyncio.Event
-        self._is_stopping = False
+        self._ended: asyncio.Event
         ready = threading.Event()
         self._thread = threading.Thread(
             target=self._serve, args=(ready,), name="asgi_tasks-publisher", daemon=True
@@ -66,47 +69,53 @@ class _Loop:
         """Have it published by the loop. Raise RuntimeError if that has ended."""
         with self._handing:
             if not self._handed:
-                self._wake()
+                self._call(self._publish)
             self._handed.append((topic, pending))
 
     def stop(self) -> None:
         """End the loop and wait for that."""
-        self._is_stopping = True
         with self._handing, contextlib.suppress(RuntimeError):
-            self._wake()
+            self._call(self._ended.set)
         self._thread.join(timeout=2)
 
-    def _wake(self) -> None:
+    def _call(self, callback: Callable[[], object]) -> None:
         if self._loop is None:
             raise RuntimeError("the publisher's event loop has ended")
-        self._loop.call_soon_threadsafe(self._woken.set)
+        self._loop.call_soon_threadsafe(callback, context=Context())
 
     def _serve(self, ready: threading.Event) -> None:
         try:
             # At exit Python 3.12 starts no thread, and so cannot join those of the resolver.
             with contextlib.suppress(RuntimeError), asyncio.Runner() as runner:
-                runner.run(self._publish(ready))
+                runner.run(self._run(ready))
         finally:
-            with self._handing:
-                self._loop = None
             for _, pending in self._take():
                 pending.fail(STOPPED)
             ready.set()
 
-    async def _publish(self, ready: threading.Event) -> None:
-        self._woken = asyncio.Event()
-        self._loop = loop = asyncio.get_running_loop()
+    async def _run(self, ready: threading.Event) -> None:
+        self._ended = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
         ready.set()
-        while await self._woken.wait() and not self._is_stopping:
-            self._woken.clear()
-            try:
-                publisher = publishers.get(loop) or await make_publisher(loop)
-            except PublishError as error:
-                for _, pending in self._take():
-                    pending.fail(str(error), error.__cause__)
-            else:
-                for topic, pending in self._take():
-                    publisher.submit(topic, pending)
+        try:
+            await self._ended.wait()
+        finally:
+            with self._handing:
+                self._loop = None
+
+    def _publish(self) -> None:
+        if self._loop is not None:  # else _serve() fails what is left
+            eager.start(self._submit(self._loop))
+
+    async def _submit(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            publisher = publishers.get(loop) or await make_publisher(loop)
+        except PublishError as error:
+            for _, pending in self._take():
+                pending.fail(str(error), error.__cause__)
+        else:
+            for topic, pending in self._take():
+                publisher.submit(topic, pending)
 
     def _take(self) -> list[tuple[str, Pending]]:
         with self._handing:

@@ -152,8 +152,8 @@ class Publisher:
             self._start_soon(topic)
 
     async def _send(self, topic: _Topic, batch: list[Pending]) -> None:
-        halves = await self._settle(topic.name, batch)
-        await asyncio.gather(*(self._send_apart(topic, half) for half in halves))
+        if halves := await self._settle(topic.name, batch):
+            await asyncio.gather(*(self._send_apart(topic, half) for half in halves))
 
     async def _send_apart(self, topic: _Topic, half: list[Pending]) -> None:
         async with self._apart:
@@ -162,10 +162,8 @@ class Publisher:
 
     async def _settle(self, topic: str, batch: list[Pending]) -> list[list[Pending]]:
         """Confirm or fail them all. Return the halves of what was refused for one of them."""
-        for pause in _pauses():
-            batch = still_waited_for(batch)
-            if not batch:
-                break
+        pauses = _pauses()
+        while batch := still_waited_for(batch):
             failure = await self._attempt(topic, batch)
             if failure is None:
                 break
@@ -174,7 +172,7 @@ class Publisher:
             # Shorter towards the end, so that a fault which passes is noticed in time; but no last
             # attempt that the end would catch under way, and leave in doubt.
             left = seconds_left(batch)
-            pause = min(pause, max(left / 2, SHORTEST))  # noqa: PLW2901
+            pause = min(next(pauses), max(left / 2, SHORTEST))
             if left < pause + SHORTEST:
                 break
             await asyncio.sleep(pause)
@@ -213,9 +211,11 @@ class Publisher:
 
     async def _have_token(self, seconds: float) -> None:
         # In a task of its own: the requests for other topics may be waiting for the same token.
-        fetching = self._loop.create_task(self._token.get())
-        fetching.add_done_callback(lambda task: task.cancelled() or task.exception())
-        if not (await asyncio.wait([fetching], timeout=seconds))[0]:
+        fetching = eager.start(self._token.get())
+        if not fetching.done():
+            fetching.add_done_callback(lambda task: task.cancelled() or task.exception())
+            await asyncio.wait([fetching], timeout=seconds)
+        if not fetching.done():
             raise NoToken from TimeoutError()
         try:
             fetching.result()

@@ -134,8 +134,8 @@ JOINED = [
     ),
     publisher(
         "a caller who left is not sent for",
-        "batch = still_waited_for(batch)",
-        "batch = list(batch)",
+        "while batch := still_waited_for(batch):",
+        "while batch:",
         UNIT,
         "cancelled_before_the_request",
     ),
@@ -245,8 +245,8 @@ BUDGETS = [
     ),
     publisher(
         "pauses get shorter towards the end of the budget",
-        "min(pause, max(left / 2, SHORTEST))",
-        "pause",
+        "min(next(pauses), max(left / 2, SHORTEST))",
+        "next(pauses)",
         UNIT,
         "shortly_before_the_end",
     ),
@@ -399,8 +399,8 @@ CREDENTIALS = [
     ),
     publisher(
         "a token given up by one topic serves the others",
-        "timeout=seconds))[0]:",
-        "timeout=seconds))[0] and [fetching.cancel()]:",
+        "            raise NoToken from TimeoutError()\n",
+        "            fetching.cancel()\n            raise NoToken from TimeoutError()\n",
         UNIT,
         "token_given_up",
     ),
@@ -529,6 +529,13 @@ LOOPS = [
         '    def _get_loop(self) -> "_Loop":\n        if True:\n',
         UNIT,
         "begin_at_once",
+    ),
+    background(
+        "a loop that ends publishes nothing more",
+        "        if self._loop is not None:  # else",
+        "        if True:  # else",
+        UNIT,
+        "comes_while_the_loop_ends",
     ),
     background(
         "a loop that does not start is told",

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import weakref
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
@@ -18,6 +18,7 @@ from aiohttp import TCPConnector, web
 
 from asgi_tasks import publishers
 from asgi_tasks.publishers import PublishError, publish, publish_from_thread, publisher
+from asgi_tasks.publishers.pending import Pending
 from tests.processes import ROOT, free_port
 
 TOPIC = "projects/tests/topics/one"
@@ -349,6 +350,7 @@ async def test_message_larger_than_a_batch_goes_alone(broker, monkeypatch):
 
 async def test_what_fills_a_request_does_not_wait_for_the_one_under_way(broker, monkeypatch):
     monkeypatch.setattr(publisher, "MAX_BATCH_MESSAGES", 10)
+    monkeypatch.setattr(publisher, "SLOW", 10 * LONG)  # none is let go for being slow
     broker.default = hold
     sending = [asyncio.create_task(publish_text("first"))]
     await asyncio.to_thread(broker.wait_for_request)
@@ -479,7 +481,8 @@ async def test_each_budget_is_kept_whatever_the_others_are(broker, budgets):
     assert await sending[budgets.index(LONG)] == f"id of {LONG}"
 
 
-async def test_each_message_ends_with_its_own_budget(broker):
+async def test_each_message_ends_with_its_own_budget(broker, monkeypatch):
+    monkeypatch.setattr(publisher, "SLOW", 10 * LONG)  # the end of a request ends none of them
     broker.default = hold
     early = asyncio.create_task(publish_text("early"))
     await asyncio.to_thread(broker.wait_for_request)
@@ -746,6 +749,23 @@ def test_stop_refuses_what_was_not_sent(broker):
         assert sent.exception(LONG).maybe_published
         assert not waiting.exception(LONG).maybe_published
         assert "stopped" in str(waiting.exception(LONG))
+
+
+def test_what_comes_while_the_loop_ends_is_refused(broker):
+    publish_from_thread(TOPIC, b"one", {}, budget=LONG)
+    ending, made = publishers._background._get_loop(), set(publisher.publishers)
+    answer = Future()
+
+    def end_and_hand_over():  # in one turn of the loop, as when another thread calls stop()
+        ending._ended.set()
+        ending.hand_over(TOPIC, Pending(b"two", {}, LONG, answer))
+
+    ending._loop.call_soon_threadsafe(end_and_hand_over)
+    with pytest.raises(PublishError, match="stopped") as caught:
+        answer.result(LONG)
+    assert not caught.value.maybe_published
+    assert broker.accepted == ["one"]
+    assert set(publisher.publishers) <= made  # no other was made
 
 
 async def test_loop_goes_on_where_its_tasks_were_cancelled(broker):
