@@ -5,6 +5,7 @@ import logging
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
@@ -199,7 +200,7 @@ class _Enqueuing:
 
     def __enter__(self) -> dict[str, str]:
         publication, self._started = self._publication, time.monotonic()
-        self._span = tracing.sending(publication.topic, _span_attributes(publication))
+        self._span = _span_of(publication)
         carrier = self._span.__enter__()
         return publication.attributes | carrier if carrier else publication.attributes
 
@@ -213,7 +214,7 @@ class _Enqueuing:
         if isinstance(error, publishers.PublishError):
             cause, error = error.__cause__, _enqueue_error(publication, error)
             error.__cause__ = cause
-        elif error is None:
+        elif error is None and tracing.is_loaded():
             tracing.note({"messaging.message.id": publication.message_id})
         self._span.__exit__(type(error) if error else None, error, traceback)
         seconds = time.monotonic() - self._started
@@ -225,12 +226,15 @@ class _Enqueuing:
             _tell(publication, seconds)
 
 
-def _span_attributes(publication: _Publication[..., Any]) -> dict[str, str | int]:
-    return {
+def _span_of(publication: _Publication[..., Any]) -> AbstractContextManager[dict[str, str]]:
+    if not tracing.is_loaded():
+        return tracing.NO_CARRIER
+    attributes: dict[str, str | int] = {
         "asgi_tasks.task.id": publication.result.id,
         "asgi_tasks.task.name": publication.task_name,
         "messaging.message.body.size": len(publication.data),
     }
+    return tracing.sending(publication.topic, attributes)
 
 
 def _tell(publication: _Publication[..., Any], seconds: float) -> None:

@@ -62,7 +62,7 @@ class DeliverySpan:
 def sending(topic: str, attributes: Attributes) -> AbstractContextManager[dict[str, str]]:
     """A PRODUCER span. Its value is what the message has to carry for the run to follow it."""
     api = _api()
-    return _sending(api, topic, attributes) if api else nullcontext({})
+    return _sending(api, topic, attributes) if api else NO_CARRIER
 
 
 def processing(
@@ -211,3 +211,4 @@ def _sender(carrier: Mapping[str, str]) -> "SpanContext | None":
 
 NOT_TRACED: Final = DeliverySpan()
 NO_SPAN: Final = nullcontext(NOT_TRACED)
+NO_CARRIER: Final = nullcontext[dict[str, str]]({})
