@@ -16,6 +16,7 @@ logger = logging.getLogger("asgi_tasks")
 HEAD_TIMEOUT = 10  # seconds for a request's line and headers
 LINGER = 2  # seconds; a refused client is listened to for so long, or it may not see the answer
 UNREAD = 60  # seconds for a client to read the last answer
+QUIET = 60  # seconds between two requests
 SMALL_BODY = 65_536  # bytes; larger ones share max_bodies_bytes
 
 
@@ -32,6 +33,7 @@ class Channel(HTTPChannel):
     def __init__(self) -> None:
         super().__init__()
         self._deadline: float | None = None
+        self._quiet_since: float | None = time.monotonic()  # between two requests
         self._is_closing = False
         self._limits = Limits(0, 0)
         self._received = 0  # bytes of the body under way
@@ -64,7 +66,7 @@ class Channel(HTTPChannel):
             return
         is_first = self._deadline is None and not self._handlingRequest
         if is_first and data.strip(b"\r\n"):
-            self._deadline = time.monotonic() + HEAD_TIMEOUT
+            self._deadline, self._quiet_since = time.monotonic() + HEAD_TIMEOUT, None
         super().dataReceived(data)
 
     def allHeadersReceived(self) -> None:
@@ -111,7 +113,9 @@ class Channel(HTTPChannel):
     def requestDone(self, request: Any) -> None:
         """It is answered; the next may come, unless the connection ends here."""
         self._release()
-        if not self.persistent:
+        if self.persistent:
+            self._quiet_since = time.monotonic()
+        else:
             self._is_closing = True
             self._deadline = time.monotonic() + UNREAD
         super().requestDone(request)
@@ -136,9 +140,13 @@ class Channel(HTTPChannel):
 
     def check_deadline(self, now: float) -> None:
         """Give up on a client that takes too long."""
-        if self._deadline is None or now < self._deadline:
+        if self._quiet_since is not None and now >= self._quiet_since + QUIET:
+            self._quiet_since, self._is_closing = None, True
+            self._deadline = now + LINGER
+            self.loseConnection()
+        elif self._deadline is None or now < self._deadline:
             return
-        if self._is_closing:
+        elif self._is_closing:
             self.transport.abortConnection()
         else:
             self.refuse(HTTPStatus.REQUEST_TIMEOUT)

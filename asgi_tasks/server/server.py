@@ -92,6 +92,7 @@ class Server(daphne.server.Server):
         self.http_factory.protocol = Channel
         self.http_factory.acceptableProtocols = lambda: [b"http/1.1"]
         self.http_factory.log = _log_nothing
+        self.http_factory.timeOut = None  # ours: a timer for each request costs more
         self._ports.append(port)
         super().listen_success(port)
 

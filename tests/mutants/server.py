@@ -35,8 +35,8 @@ MUTANTS = [
     ),
     channel(
         "a head has a deadline",
-        "self._deadline = time.monotonic() + HEAD_TIMEOUT",
-        "pass",
+        "self._deadline, self._quiet_since = time.monotonic() + HEAD_TIMEOUT, None",
+        "self._quiet_since = None",
         "slow_clients",
     ),
     channel(
@@ -81,6 +81,27 @@ MUTANTS = [
         "transport.doWrite()",
         "arrives_whole",
     ),
+    Mutant(
+        guard="a request that runs is not quiet",
+        file=CHANNEL,
+        old="self._deadline, self._quiet_since = time.monotonic() + HEAD_TIMEOUT, None",
+        new="self._deadline = time.monotonic() + HEAD_TIMEOUT",
+        tests=f"{CONTRACT} -k quiet",
+    ),
+    Mutant(
+        guard="a connection is quiet again after each request",
+        file=CHANNEL,
+        old="            self._quiet_since = time.monotonic()\n        else:",
+        new="            pass\n        else:",
+        tests=f"{CONTRACT} -k quiet",
+    ),
+    Mutant(
+        guard="a quiet connection is cut off if it does not end",
+        file=CHANNEL,
+        old="            self._deadline = now + LINGER\n            self.loseConnection()",
+        new="            self.loseConnection()",
+        tests=f"{CONTRACT} -k quiet",
+    ),
     channel(
         "a connection that was told to end does so",
         "(transport.doWrite() or transport.dataBuffer)",
@@ -101,8 +122,8 @@ MUTANTS = [
     ),
     channel(
         "an answered request gives back what its body held",
-        "        self._release()\n        if not self.persistent:",
-        "        self._received = 0\n        if not self.persistent:",
+        "        self._release()\n        if self.persistent:",
+        "        self._received = 0\n        if self.persistent:",
         "large_bodies_together",
     ),
     channel(

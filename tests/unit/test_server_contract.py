@@ -3,6 +3,7 @@
 
 import asyncio
 import inspect
+import time
 from argparse import ArgumentParser
 
 import daphne.cli
@@ -17,7 +18,7 @@ from twisted.python.failure import Failure
 from twisted.web import http
 
 from asgi_tasks.server.__main__ import CommandLineInterface
-from asgi_tasks.server.channel import Channel, Request
+from asgi_tasks.server.channel import LINGER, QUIET, Channel, Request
 from asgi_tasks.server.server import BODIES_BYTES, DRAIN, EXIT, HURRIED, LIMITS, Server
 
 OVERRIDDEN = {
@@ -35,6 +36,7 @@ USED = [
     (HTTPFactory, "protocol"),
     (HTTPFactory, "acceptableProtocols"),
     (HTTPFactory, "log"),
+    (HTTPFactory, "timeOut"),
     (WebSocketProtocol, "sendCloseFrame"),
     (WebSocketProtocol, "STATE_OPEN"),
     (daphne.server.Server, "handle_reply"),
@@ -94,6 +96,22 @@ class Owner:
         self.protocols.remove(protocol)
 
 
+class OurOwner(Owner):
+    """The same of ours."""
+
+    held, is_draining = 0, False
+
+    def __init__(self):
+        super().__init__()
+        self.channels = set()
+
+    def limits(self, uri):
+        return LIMITS
+
+    def forget(self, channel):
+        self.channels.discard(channel)
+
+
 class Watched(http.HTTPChannel):
     """Twisted's channel, which says when it is called and what is known then."""
 
@@ -137,9 +155,10 @@ def connect():
     """connect(protocol) is a connection that Daphne's factory made, and its transport."""
     channels = []
 
-    def connect(protocol):
-        factory = HTTPFactory(Owner())
+    def connect(protocol, owner=Owner, **settings):
+        factory = HTTPFactory(owner())
         factory.protocol = protocol
+        vars(factory).update(settings)
         channel = factory.buildProtocol(None)
         channels.append(channel)
         transport = StringTransport()
@@ -182,6 +201,37 @@ def test_twisted_keeps_what_comes_while_a_request_is_answered(connect):
     channel.requests[0].basic_error(400, b"Bad Request", "")
     assert [call[0] for call in channel.calls[4:]] == ["done", "head", "persistence", "whole"]
     assert channel.calls[5][1] == b"/next"
+
+
+def test_connection_is_closed_when_it_is_quiet_for_a_minute_and_not_while_a_request_runs(connect):
+    channel, transport = connect(Channel, OurOwner, timeOut=None)
+    channel.requestFactory = type("Pending", (WebRequest,), {"process": lambda self: None})
+    channel.check_deadline(time.monotonic() + QUIET - 1)
+    channel.dataReceived(b"GET / HTTP/1.1\r\n\r\n")
+    channel.check_deadline(time.monotonic() + 10 * QUIET)
+    channel.requests[0].setResponseCode(204)
+    channel.requests[0].finish()
+    assert transport.value().startswith(b"HTTP/1.1 204 ")
+    channel.check_deadline(time.monotonic() + QUIET - 1)
+    assert not transport.disconnecting
+    channel.check_deadline(time.monotonic() + QUIET)
+    assert transport.disconnecting
+
+
+def test_quiet_connection_that_does_not_end_is_cut_off(connect):
+    channel, transport = connect(Channel, OurOwner, timeOut=None)
+    quiet = time.monotonic() + QUIET
+    channel.check_deadline(quiet)
+    assert not transport.disconnected
+    channel.check_deadline(quiet + LINGER)
+    assert transport.disconnected
+
+
+def test_twisted_sets_no_timer_where_a_factory_has_no_time_out(connect):
+    for time_out, count in [(None, 0), (60, 1)]:
+        before = len(reactor.getDelayedCalls())
+        connect(http.HTTPChannel, timeOut=time_out)
+        assert len(reactor.getDelayedCalls()) == before + count
 
 
 def test_daphne_tells_the_server_of_each_request_as_it_begins(connect):
