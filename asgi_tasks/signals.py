@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from typing import Any
+from weakref import ref
 
 from django.dispatch import Signal
 from django.tasks import TaskResult, signals
@@ -18,11 +19,14 @@ _LEVELS = {
     signals.task_started: logging.INFO,
     signals.task_finished: logging.ERROR,
 }
-# As Django connected them. To go by this list takes a twentieth of the time.
-_DJANGOS = {
-    signal: [receiver for receiver in signal.receivers if receiver[1]() in _LOGGERS]
-    for signal in _LEVELS
-}
+
+
+def _is_djangos(entry: Any) -> bool:
+    return isinstance(entry[1], ref) and entry[1]() in _LOGGERS
+
+
+# As Django connected them: where a signal has these alone, nobody else has to be looked for.
+_DJANGOS = {signal: [*filter(_is_djangos, signal.receivers)] for signal in _LEVELS}
 
 
 def send(signal: Signal, sender: type[Any], make_result: Callable[[], AnyResult]) -> None:

@@ -11,6 +11,7 @@ from django.tasks.signals import log_task_started, task_enqueued, task_finished,
 
 from asgi_tasks.backends import PubSubBackend
 from asgi_tasks.signals import asend, send
+from tests.processes import python
 from tests.site import tasks
 
 every_signal = pytest.mark.parametrize(
@@ -214,3 +215,14 @@ async def test_result_is_made_for_any_receiver(signal, kind, result, silent_djan
 
     with connected(signal, listen if kind == "sync" else listen_async):
         assert await heard(signal, result) == 2
+
+
+def test_receiver_that_was_there_first_is_not_called_by_the_import():
+    said = python(
+        "-c",
+        "from django.conf import settings; settings.configure()\n"
+        "from django.tasks.signals import task_finished\n"
+        "task_finished.connect(lambda **facts: print('called'), weak=False)\n"
+        "import asgi_tasks.signals; print('imported')",
+    )
+    assert said.split() == ["imported"]
