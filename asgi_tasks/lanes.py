@@ -46,9 +46,9 @@ class Lane:
 class Borrower(Executor):
     """The lanes as one run sees them: an executor that runs one call at a time.
 
-    ``with borrower:`` meanwhile takes the calls of sync_to_async, Django's ORM among them, in this
-    asyncio task and those that it starts. It is asgiref's ThreadSensitiveContext(executor=...),
-    entered and left at a tenth of the cost: most runs call nothing.
+    ``with borrower:`` is asgiref's ThreadSensitiveContext(executor=...) for an asyncio task of its
+    own, whose context ends with it: its calls of sync_to_async, Django's ORM among them, and those
+    of the tasks that it starts. Here entering and leaving cost little, as most runs call nothing.
     """
 
     calls: deque[tuple[Future[Any], Callable[[], Any]]]
@@ -56,23 +56,18 @@ class Borrower(Executor):
     has_called = False  # and so has these two
     is_admitted = False  # waiting for a lane or running in one
     is_released = False  # comes back to no connection, even if a cancelled call is queued
-    _outer: Executor | None = None
 
     def __init__(self, lanes: "Lanes") -> None:
         self._lanes = lanes
 
     def __enter__(self) -> Self:
-        self._tokens = _borrower.set(self), SyncToAsync.thread_sensitive_context.set(_BORROWED)
-        # Of an async_to_sync() around the run, which would take the calls to its own thread.
-        if (outer := getattr(AsyncToSync.executors, "current", None)) is not None:
-            self._outer, AsyncToSync.executors.current = outer, None
+        _borrower.set(self)
+        SyncToAsync.thread_sensitive_context.set(_BORROWED)
+        # An async_to_sync() around the run would take the calls to its own thread.
+        AsyncToSync.executors.current = None
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._outer is not None:
-            AsyncToSync.executors.current = self._outer
-        _borrower.reset(self._tokens[0])
-        SyncToAsync.thread_sensitive_context.reset(self._tokens[1])
         self.release()
 
     def submit[**P, T](

@@ -23,8 +23,12 @@ def thread_of():
 
 async def borrow(lanes, function, *, calls=1):
     """As a run does: some calls, with a lane for each."""
-    with Borrower(lanes):
-        return [await sync_to_async(function)() for _ in range(calls)]
+
+    async def run():
+        with Borrower(lanes):
+            return [await sync_to_async(function)() for _ in range(calls)]
+
+    return await asyncio.create_task(run())
 
 
 class Blocker:
@@ -268,6 +272,16 @@ async def test_asyncio_task_that_outlives_its_run_is_told_so():
     over.set()
     with pytest.raises(RuntimeError, match="The run of this asyncio task is over"):
         await outliving
+
+
+async def test_run_in_the_context_of_another_thread_s_bridge_calls_in_its_lanes():
+    loop, lanes = asyncio.get_running_loop(), Lanes(1)
+
+    async def hand_on():
+        future = asyncio.run_coroutine_threadsafe(borrow(lanes, thread_of, calls=3), loop)
+        return await asyncio.wrap_future(future)
+
+    assert len(set(await asyncio.to_thread(async_to_sync(hand_on)))) == 1
 
 
 def test_run_within_a_bridge_calls_in_its_lanes_and_the_bridge_in_its_own_thread_again():
