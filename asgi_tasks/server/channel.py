@@ -6,6 +6,7 @@ import logging
 import time
 from http import HTTPStatus
 from typing import Any, NamedTuple
+from weakref import ref
 
 from daphne.http_protocol import WebRequest
 from twisted.internet.abstract import FileDescriptor
@@ -71,6 +72,7 @@ class Channel(HTTPChannel):
 
     def allHeadersReceived(self) -> None:
         """Refuse a body that says it is too large before any of it is kept."""
+        self._quiet_since = None  # also where this came with the request before
         self._limits = self.factory.server.limits(self._path)
         if self.length is not None and self.length > self._limits.size:
             self.refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
@@ -142,7 +144,7 @@ class Channel(HTTPChannel):
         """Give up on a client that takes too long."""
         if self._quiet_since is not None and now >= self._quiet_since + QUIET:
             self._quiet_since, self._is_closing = None, True
-            self._deadline = now + LINGER
+            self._deadline = now + UNREAD
             self.loseConnection()
         elif self._deadline is None or now < self._deadline:
             return
@@ -163,21 +165,27 @@ class Writing:
     """
 
     def __init__(self, transport: Any) -> None:
-        self._transport = transport
+        self._transport = ref(transport)  # a cycle would keep what was not sent
         self._is_due = False
         transport.startWriting = self.start
 
     def start(self) -> None:
         """There is something to write, or to end."""
-        if not self._is_due:
+        transport = self._transport()
+        if transport is not None and not self._is_due:
             self._is_due = True
-            asyncio.get_running_loop().call_soon(self._write)
+            asyncio.get_running_loop().call_soon(self._write, transport)
 
-    def _write(self) -> None:
+    def _write(self, transport: Any) -> None:
         self._is_due = False
-        transport = self._transport
-        if transport.connected and (transport.doWrite() or transport.dataBuffer):
-            transport.reactor.addWriter(transport)  # for the rest, or to be told why it ended
+        if not transport.connected:
+            return
+        try:
+            if transport.doWrite() or transport.dataBuffer:
+                transport.reactor.addWriter(transport)  # for the rest, or to be told why it ended
+        except Exception:
+            logger.exception("A connection could not be written to")
+            transport.abortConnection()
 
 
 class Request(WebRequest):

@@ -4,6 +4,7 @@
 import asyncio
 import inspect
 import time
+import weakref
 from argparse import ArgumentParser
 
 import daphne.cli
@@ -12,13 +13,14 @@ import pytest
 from daphne.http_protocol import HTTPFactory, WebRequest
 from daphne.ws_protocol import WebSocketProtocol
 from twisted.internet import reactor
+from twisted.internet.abstract import FileDescriptor
 from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.web import http
 
 from asgi_tasks.server.__main__ import CommandLineInterface
-from asgi_tasks.server.channel import LINGER, QUIET, Channel, Request
+from asgi_tasks.server.channel import QUIET, UNREAD, Channel, Request, Writing
 from asgi_tasks.server.server import BODIES_BYTES, DRAIN, EXIT, HURRIED, LIMITS, Server
 
 OVERRIDDEN = {
@@ -223,8 +225,64 @@ def test_quiet_connection_that_does_not_end_is_cut_off(connect):
     quiet = time.monotonic() + QUIET
     channel.check_deadline(quiet)
     assert not transport.disconnected
-    channel.check_deadline(quiet + LINGER)
+    channel.check_deadline(quiet + UNREAD)
     assert transport.disconnected
+
+
+def test_head_that_begins_after_a_long_silence_has_its_own_time(connect):
+    channel, transport = connect(Channel, OurOwner, timeOut=None)
+    channel._quiet_since -= QUIET - 1
+    channel.dataReceived(b"GET / HT")
+    channel.check_deadline(time.monotonic() + 2)
+    assert not transport.disconnecting
+
+
+def test_request_that_came_with_another_is_not_quiet(connect):
+    channel, transport = connect(Channel, OurOwner, timeOut=None)
+    answered = [True, False]
+
+    def process(request):
+        if answered.pop(0):
+            request.setResponseCode(204)
+            request.finish()
+
+    channel.requestFactory = type("Sometimes", (WebRequest,), {"process": process})
+    channel.dataReceived(b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n")
+    assert not answered
+    channel.check_deadline(time.monotonic() + 10 * QUIET)
+    assert not transport.disconnecting
+
+
+class Connected(FileDescriptor):
+    """A transport that is about to be written to."""
+
+    connected = True
+
+    def __init__(self, do_write=bool):
+        super().__init__(reactor)
+        self.doWrite = do_write
+        self.aborted = False
+        Writing(self)
+
+    def abortConnection(self):
+        self.aborted = True
+
+
+async def test_connection_that_cannot_be_written_to_ends(caplog):
+    transport = Connected(do_write=lambda: 1 // 0)
+    transport.write(b"x")
+    await asyncio.sleep(0)
+    assert transport.aborted
+    assert "could not be written to" in caplog.text
+
+
+async def test_what_was_not_sent_goes_with_its_connection():
+    transport = Connected()
+    transport.write(b"x")
+    await asyncio.sleep(0)
+    gone = weakref.ref(transport)
+    del transport
+    assert gone() is None
 
 
 def test_twisted_sets_no_timer_where_a_factory_has_no_time_out(connect):
