@@ -161,11 +161,15 @@ def _same(expected: dict[str, str], found: dict[str, str]) -> bool:
 
 def _sign(key: str, *, task_id: str, task_name: str, data: bytes) -> str:
     """Hexadecimal HMAC-SHA256 over version, id, name and data."""
-    identifier, name = task_id.encode(), task_name.encode()
-    signed = (len(identifier), identifier, len(name), name, len(data), data)
+    version, identifier, name = (
+        str(SIGNATURE_VERSION).encode(),
+        task_id.encode(),
+        task_name.encode(),
+    )
+    parts = (len(version), version, len(identifier), identifier, len(name), name, len(data), data)
     signature = _keyed(key).copy()
     # The lengths keep one field from passing as part of the next.
-    signature.update(b"1:%d,%d:%b,%d:%b,%d:%b," % (SIGNATURE_VERSION, *signed))
+    signature.update(b"%d:%b,%d:%b,%d:%b,%d:%b," % parts)
     return signature.hexdigest()
 
 

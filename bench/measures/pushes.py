@@ -16,8 +16,8 @@ def beside_plain_asgi(plan):
             {
                 "ours": ours_of(plan, load, site),
                 "json": ours_of(plan, load, site, BENCH_LOG="json"),
-                "plain": plain(plan, load, site.serve(*daphne(PLAIN))),
-                "plain_ours": plain(plan, load, site.serve(*ours(PLAIN))),
+                "plain": pushes_to(plan, load, site.serve(*daphne(PLAIN))),
+                "plain_ours": pushes_to(plan, load, site.serve(*ours(PLAIN))),
             },
         )
     return Measured(
@@ -121,11 +121,11 @@ def nothing():
 
 def ours_of(plan, load, site, **variables):
     """Pushes of a task that does nothing, to our server."""
-    return plain(plan, load, site.serve(*ours(), **variables))
+    return pushes_to(plan, load, site.serve(*ours(), **variables))
 
 
-def plain(plan, load, served):
-    """The same pushes, to another app."""
+def pushes_to(plan, load, served):
+    """The same, to whatever is served."""
     server, headers = served
     count = plan.count(COUNT)
     return lambda: push(

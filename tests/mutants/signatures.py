@@ -5,8 +5,9 @@ from tests.mutants import Mutant
 SIGNATURES = "tests/security/test_signatures.py"
 SUBSCRIPTIONS = "tests/security/test_subscriptions.py"
 WIRE = "tests/unit/test_messages.py -k 'TestSignature or attributes'"
-SIGNED = "signed = (len(identifier), identifier, len(name), name, len(data), data)"
-FORMAT = 'b"1:%d,%d:%b,%d:%b,%d:%b," % (SIGNATURE_VERSION, *signed)'
+SIGNED = (
+    "parts = (len(version), version, len(identifier), identifier, len(name), name, len(data), data)"
+)
 
 
 def messages(guard, old, new, tests):
@@ -67,14 +68,14 @@ MUTANTS = [
     messages("the name is signed", SIGNED, SIGNED.replace("len(name), name", '0, b""'), WIRE),
     messages(
         "the version is signed",
-        FORMAT,
-        'b"%d:%b,%d:%b,%d:%b," % signed',
+        SIGNED,
+        SIGNED.replace("len(version), version", '0, b""'),
         WIRE,
     ),
     messages(
         "fields are signed with their lengths",
-        FORMAT,
-        'b"%d%b%b%b" % (SIGNATURE_VERSION, identifier, name, data)',
+        'b"%d:%b,%d:%b,%d:%b,%d:%b," % parts',
+        'b"%b%b%b%b" % parts[1::2]',
         f"{SIGNATURES} -k part_of_one_field",
     ),
     messages("the signature has its salt", '"asgi_tasks.messages", b""', '"", b""', WIRE),
